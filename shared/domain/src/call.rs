@@ -1,0 +1,250 @@
+//! Calls: one attempt to reach one contact from one number.
+//!
+//! ```text
+//!  intent ─▶ accepted ─▶ ringing ─▶ in_progress ─▶ ended
+//!    │  ▲       ▲
+//!    ▼  │       │ found at the provider
+//!  unknown ─────┘                     failed, canceled, timed_out: from every state that is not over
+//! ```
+//! 1. States only move forward: a late or repeated report changes nothing but details that were missing.
+//! 2. A call is asked of the provider once. What is unclear is `unknown` and is never asked again: it is looked up.
+//! 3. Nothing is dialed for the contact until the call is over, and a call ends once.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::law::LegalBasis;
+use crate::outcome::Outcome;
+use crate::time::Duration;
+use crate::{AssignmentId, CallId, CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp, Usd};
+
+/// After this the provider must refuse to start the call. The request carries it, so that a request which was delayed
+/// on its way cannot ring somebody after its call was given up.
+pub const START_WITHIN: Duration = Duration::from_mins(4);
+
+/// A process that took longer than this from claim to request does not send the request any more.
+pub const SEND_WITHIN: Duration = Duration::from_secs(60);
+
+/// That the provider does not know a call proves that it was never placed only from this long after the claim on:
+/// [`START_WITHIN`] has passed by then, with a minute to spare for clocks.
+pub const ABSENCE_PROVES_AFTER: Duration = Duration::from_mins(5);
+
+/// A call whose answer is not known is looked up at the provider this long after it was asked for.
+pub const FIRST_LOOK_AFTER: Duration = Duration::from_secs(15);
+
+/// A call without news for this long is looked up at the provider (D5).
+pub const SILENT_AFTER: Duration = Duration::from_mins(10);
+
+/// A number stays with its lead at least this long after a claim: longer than any call.
+pub const HELD_THROUGH_CALL: Duration = Duration::from_hours(2);
+
+/// Where a call stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallState {
+    /// Claimed: the provider is about to be asked, or was asked and the answer is not written down yet.
+    Intent,
+    /// The provider was asked and gave no clear answer.
+    Unknown,
+    /// The provider took the call.
+    Accepted,
+    /// It rings.
+    Ringing,
+    /// Somebody, or a machine, answered.
+    InProgress,
+    /// Over.
+    Ended,
+    /// Never took place.
+    Failed,
+    /// Withdrawn before it took place.
+    Canceled,
+    /// The provider lost it.
+    TimedOut,
+}
+
+impl CallState {
+    /// Whether the call is over.
+    pub fn is_over(self) -> bool {
+        match self {
+            Self::Intent | Self::Unknown | Self::Accepted | Self::Ringing | Self::InProgress => false,
+            Self::Ended | Self::Failed | Self::Canceled | Self::TimedOut => true,
+        }
+    }
+
+    /// Whether `next` is ahead of this state. Nothing is ahead of a state in which the call is over.
+    pub fn may_become(self, next: Self) -> bool {
+        !self.is_over() && next.rank() > self.rank()
+    }
+
+    fn rank(self) -> u8 {
+        match self {
+            Self::Intent => 0,
+            Self::Unknown => 1,
+            Self::Accepted => 2,
+            Self::Ringing => 3,
+            Self::InProgress => 4,
+            Self::Ended | Self::Failed | Self::Canceled | Self::TimedOut => 5,
+        }
+    }
+
+    /// The state as it is stored and written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Intent => "intent",
+            Self::Unknown => "unknown",
+            Self::Accepted => "accepted",
+            Self::Ringing => "ringing",
+            Self::InProgress => "in_progress",
+            Self::Ended => "ended",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+            Self::TimedOut => "timed_out",
+        }
+    }
+}
+
+impl fmt::Display for CallState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Call {
+    /// Its id; the provider carries it in the call's name.
+    pub id: CallId,
+    /// The tenant.
+    pub company: CompanyId,
+    /// The campaign that it is part of.
+    pub campaign_id: CampaignId,
+    /// Who is called.
+    pub lead: LeadId,
+    /// The number called.
+    pub to: PhoneNumber,
+    /// The number it is called from.
+    pub from: PhoneNumber,
+    /// The id of that number at the provider.
+    pub provider_number_id: String,
+    /// The hold that the number was called under.
+    pub assignment_id: AssignmentId,
+    /// Which attempt at this contact it is, from 1.
+    pub attempt: u32,
+    /// Where it stands.
+    pub state: CallState,
+    /// When it was claimed.
+    pub claimed_at: Timestamp,
+    /// The last moment at which the provider may start it.
+    pub start_by: Timestamp,
+    /// The provider's id, once known.
+    pub provider_call_id: Option<String>,
+    /// Why calling was lawful.
+    pub legal_basis: LegalBasis,
+    /// What was reported of it.
+    #[serde(flatten)]
+    pub report: CallReport,
+    /// Changes so far: the fence for the next one.
+    #[serde(skip)]
+    pub version: u64,
+}
+
+/// What a provider reports of a call that is over. Every part may come late, and is kept once it came.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallReport {
+    /// How it ended, in our words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// How it ended, in the provider's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_reason: Option<String>,
+    /// When somebody answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// What it cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Usd>,
+    /// Where its recording is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording_url: Option<String>,
+    /// What was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transcript: Option<String>,
+    /// What was said, in short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// Whether it did what it was for, in the assistant's judgement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_evaluation: Option<String>,
+    /// Whether the person asked not to be called again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub opted_out: bool,
+}
+
+impl CallReport {
+    /// This report with the parts that only `late` has. A part that is known is not replaced, except that an opt-out
+    /// counts whenever it comes.
+    #[must_use]
+    pub fn completed_by(self, late: Self) -> Self {
+        Self {
+            outcome: self.outcome.or(late.outcome),
+            ended_reason: self.ended_reason.or(late.ended_reason),
+            started_at: self.started_at.or(late.started_at),
+            ended_at: self.ended_at.or(late.ended_at),
+            cost: self.cost.or(late.cost),
+            recording_url: self.recording_url.or(late.recording_url),
+            transcript: self.transcript.or(late.transcript),
+            summary: self.summary.or(late.summary),
+            success_evaluation: self.success_evaluation.or(late.success_evaluation),
+            opted_out: self.opted_out || late.opted_out,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATES: [CallState; 9] = [
+        CallState::Intent,
+        CallState::Unknown,
+        CallState::Accepted,
+        CallState::Ringing,
+        CallState::InProgress,
+        CallState::Ended,
+        CallState::Failed,
+        CallState::Canceled,
+        CallState::TimedOut,
+    ];
+
+    #[test]
+    fn a_call_never_moves_back() {
+        for (earlier, state) in STATES.iter().enumerate() {
+            for later in &STATES[..=earlier] {
+                assert!(!state.may_become(*later), "{state} -> {later}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_call_that_is_over_stays_as_it_is() {
+        for over in STATES.into_iter().filter(|state| state.is_over()) {
+            assert!(STATES.into_iter().all(|next| !over.may_become(next)));
+        }
+    }
+
+    #[test]
+    fn late_detail_fills_gaps_and_replaces_nothing() {
+        let known = CallReport { outcome: Some(Outcome::Busy), ..CallReport::default() };
+        let late = CallReport {
+            outcome: Some(Outcome::Answered),
+            cost: Some(Usd::from_ten_thousandths(5)),
+            ..CallReport::default()
+        };
+        let merged = known.completed_by(late);
+        assert_eq!((merged.outcome, merged.cost), (Some(Outcome::Busy), Some(Usd::from_ten_thousandths(5))));
+    }
+}

@@ -1,0 +1,196 @@
+//! Campaigns: a list of contacts, an assistant that speaks to them, and how many lines may ring at once (D1).
+//!
+//! ```text
+//!  created ──start──▶ running ◀──resume── paused
+//!     │                 │ │ ──pause──────▶  │
+//!     │                 │ └─ all contacts done ─▶ completed
+//!     └────── cancel ───┴──────── cancel ───┴──▶ cancelled
+//! ```
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::pool::HoldHours;
+use crate::{CampaignId, CompanyId, Timestamp, Usd};
+
+/// Where a campaign stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CampaignStatus {
+    /// Made, not started: contacts can be added, nobody is dialed.
+    Created,
+    /// Contacts that are due are dialed.
+    Running,
+    /// No new dial; calls under way go on.
+    Paused,
+    /// Every contact is done.
+    Completed,
+    /// Ended by hand; what was not dialed stays undialed.
+    Cancelled,
+}
+
+/// What can be asked of a campaign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CampaignCommand {
+    /// Begin to dial.
+    Start,
+    /// Stop new dials.
+    Pause,
+    /// Go on after a pause.
+    Resume,
+    /// End for good.
+    Cancel,
+}
+
+impl CampaignStatus {
+    /// The status after `command`, or `None` where the command makes no sense.
+    pub fn after(self, command: CampaignCommand) -> Option<Self> {
+        match (self, command) {
+            (Self::Created, CampaignCommand::Start) | (Self::Paused, CampaignCommand::Resume) => Some(Self::Running),
+            (Self::Running, CampaignCommand::Pause) => Some(Self::Paused),
+            (Self::Created | Self::Running | Self::Paused, CampaignCommand::Cancel) => Some(Self::Cancelled),
+            (
+                Self::Created | Self::Running | Self::Paused | Self::Completed | Self::Cancelled,
+                CampaignCommand::Start | CampaignCommand::Pause | CampaignCommand::Resume | CampaignCommand::Cancel,
+            ) => None,
+        }
+    }
+
+    /// The status as it is stored and written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl fmt::Display for CampaignStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How many calls of one campaign may be under way at once: 1 to 50, 8 when nothing is said (D1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct Cap(u32);
+
+/// The cap is not between 1 and 50.
+#[derive(Debug, thiserror::Error)]
+#[error("a campaign has 1 to 50 lines")]
+pub struct InvalidCap;
+
+impl Default for Cap {
+    fn default() -> Self {
+        Self(8)
+    }
+}
+
+impl TryFrom<u32> for Cap {
+    type Error = InvalidCap;
+
+    fn try_from(lines: u32) -> Result<Self, Self::Error> {
+        if (1..=50).contains(&lines) { Ok(Self(lines)) } else { Err(InvalidCap) }
+    }
+}
+
+impl From<Cap> for u32 {
+    fn from(cap: Cap) -> Self {
+        cap.0
+    }
+}
+
+/// What a campaign is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewCampaign {
+    /// Its id.
+    pub id: CampaignId,
+    /// The tenant.
+    pub company: CompanyId,
+    /// A name for people.
+    pub name: String,
+    /// The assistant's id at the voice provider.
+    pub assistant_id: String,
+    /// Lines at once.
+    pub cap: Cap,
+    /// How long a number is held for a lead of this campaign.
+    pub hold: HoldHours,
+}
+
+/// A campaign and how far it got.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Campaign {
+    /// Its id.
+    pub id: CampaignId,
+    /// The tenant.
+    pub company: CompanyId,
+    /// A name for people.
+    pub name: String,
+    /// The assistant's id at the voice provider.
+    pub assistant_id: String,
+    /// Where it stands.
+    pub status: CampaignStatus,
+    /// Lines at once.
+    pub cap: Cap,
+    /// How long a number is held for a lead of this campaign.
+    pub hold_hours: HoldHours,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Calls under way, queued and ringing included.
+    pub lines_in_use: usize,
+    /// Counts and sums over its contacts and calls.
+    #[serde(flatten)]
+    pub progress: Progress,
+}
+
+/// How far a campaign got (A3). Kept in the transactions that change what is counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// Contacts in all.
+    pub contacts: u64,
+    /// Contacts that are neither done nor given up.
+    pub contacts_open: u64,
+    /// Calls ended, of every outcome.
+    pub calls: u64,
+    /// Calls that a person answered.
+    pub answered: u64,
+    /// Calls that nobody answered.
+    pub no_answer: u64,
+    /// Calls that found the line busy.
+    pub busy: u64,
+    /// Calls that a machine answered.
+    pub voicemail: u64,
+    /// Calls that failed: provider faults, numbers that do not exist, refusals, unknown reasons.
+    pub failed: u64,
+    /// What the calls cost so far, in US dollars.
+    pub cost: Usd,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_campaign_that_is_over_takes_no_command() {
+        for status in [CampaignStatus::Completed, CampaignStatus::Cancelled] {
+            for command in
+                [CampaignCommand::Start, CampaignCommand::Pause, CampaignCommand::Resume, CampaignCommand::Cancel]
+            {
+                assert_eq!(status.after(command), None);
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_paused_campaign_resumes() {
+        assert_eq!(CampaignStatus::Paused.after(CampaignCommand::Resume), Some(CampaignStatus::Running));
+        assert_eq!(CampaignStatus::Created.after(CampaignCommand::Resume), None);
+        assert_eq!(CampaignStatus::Running.after(CampaignCommand::Start), None);
+    }
+}

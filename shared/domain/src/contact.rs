@@ -1,0 +1,93 @@
+//! Contacts: the places of leads in a campaign. One per phone number and campaign (D2).
+
+use serde::{Deserialize, Serialize};
+
+use crate::law::Whereabouts;
+use crate::place::{Place, State};
+use crate::retry::DoneReason;
+use crate::{CallId, LeadId, PhoneNumber, Timestamp};
+
+/// A contact as it is brought into a campaign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewContact {
+    /// The number to call.
+    pub phone: PhoneNumber,
+    /// Who is called.
+    pub lead: LeadId,
+    /// What the assistant may call the person.
+    pub name: Option<String>,
+    /// Where the person is.
+    pub address: Address,
+}
+
+/// What is known of where a person is; decides the legal hours and the local number.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    /// IANA time zone, as given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// ZIP code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zip: Option<String>,
+    /// State.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<State>,
+}
+
+impl Address {
+    /// What decides the calling hours of `phone` at this address.
+    pub fn whereabouts(&self, phone: &PhoneNumber) -> Whereabouts {
+        Whereabouts {
+            zone: self.zone.clone(),
+            state: self.state.clone(),
+            zip: self.zip.clone(),
+            phone: phone.clone(),
+        }
+    }
+
+    /// What decides which number is local to `phone` at this address.
+    pub fn place(&self, phone: &PhoneNumber) -> Place {
+        Place::resolve(self.state.clone(), self.zip.as_deref(), phone)
+    }
+}
+
+/// A contact of a campaign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contact {
+    /// The number to call; with the campaign it names the contact.
+    pub phone: PhoneNumber,
+    /// Who is called.
+    pub lead: LeadId,
+    /// What the assistant may call the person.
+    pub name: Option<String>,
+    /// Where the person is.
+    pub address: Address,
+    /// Where the contact stands.
+    pub state: ContactState,
+    /// When each attempt that counts was made, ascending.
+    pub attempts: Vec<Timestamp>,
+    /// How many of them the provider failed.
+    pub provider_failures: u32,
+    /// Changes so far: the fence for the next one.
+    pub version: u64,
+}
+
+/// Where a contact stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContactState {
+    /// May be dialed from this moment on.
+    Pending {
+        /// The earliest moment.
+        due_at: Timestamp,
+    },
+    /// A call is under way.
+    InFlight {
+        /// The call.
+        call_id: CallId,
+    },
+    /// Will not be dialed again.
+    Done {
+        /// Why.
+        reason: DoneReason,
+    },
+}

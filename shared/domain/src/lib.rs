@@ -1,0 +1,24 @@
+//! The rules of outbound calling: what a number, a hold, a call and a campaign are, and what may follow from what.
+//!
+//! Nothing here does I/O, reads a clock or draws a random number: time, ids and chance are arguments.
+//! Every value of a type in this crate is valid; text becomes such a value once, at the edge.
+
+pub mod call;
+pub mod campaign;
+pub mod contact;
+pub mod event;
+pub mod ids;
+pub mod law;
+pub mod money;
+pub mod opt_out;
+pub mod outcome;
+pub mod phone;
+pub mod place;
+pub mod pool;
+pub mod retry;
+pub mod time;
+
+pub use ids::{AssignmentId, CallId, CampaignId, CompanyId, EventId, LeadId, TraceId};
+pub use money::Usd;
+pub use phone::PhoneNumber;
+pub use time::Timestamp;

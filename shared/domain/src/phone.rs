@@ -1,0 +1,147 @@
+//! Phone numbers in E.164.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A phone number in E.164: `+`, a country code, at most 15 digits in all.
+///
+/// `Debug` and [`PhoneNumber::masked`] hide the middle, so that a number does not reach a log by accident; `Display`
+/// writes it whole, for the provider and the API.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PhoneNumber(String);
+
+/// Why a text is not a phone number. The text itself is not repeated: it may be somebody's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPhone {
+    /// Nothing but blanks and punctuation.
+    #[error("a phone number is missing")]
+    Empty,
+    /// A letter or a sign that no phone number has.
+    #[error("a phone number has digits, a leading + and the separators space - . ( ) only")]
+    Character,
+    /// Too few or too many digits for E.164, or for a number of North America.
+    #[error("a phone number is + and 8 to 15 digits, or 10 digits for North America")]
+    Length,
+    /// A North American number whose area code or exchange starts with 0 or 1.
+    #[error("the area code and the exchange of a North American number start with 2 to 9")]
+    NorthAmerican,
+}
+
+impl PhoneNumber {
+    /// The number as E.164 text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The three digits after +1, for a number of the North American Numbering Plan.
+    pub fn area_code(&self) -> Option<&str> {
+        self.0.strip_prefix("+1").map(|national| &national[..3])
+    }
+
+    /// The number with its middle hidden, for logs: `+1415•••0123`.
+    pub fn masked(&self) -> String {
+        let (head, tail) = (self.0.len().min(5), self.0.len() - 4);
+        format!("{}•••{}", &self.0[..head.min(tail)], &self.0[tail..])
+    }
+}
+
+impl FromStr for PhoneNumber {
+    type Err = InvalidPhone;
+
+    /// Reads E.164, and the ways in which North American numbers are written: `(415) 555-0123`, `1-415-555-0123`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        let (international, national) = match text.strip_prefix('+') {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let mut digits = String::with_capacity(16);
+        for character in national.chars() {
+            match character {
+                '0'..='9' => digits.push(character),
+                ' ' | '-' | '.' | '(' | ')' => {}
+                _ => return Err(InvalidPhone::Character),
+            }
+        }
+        let digits = match (international, digits.len()) {
+            (_, 0) => return Err(InvalidPhone::Empty),
+            (true, 8..=15) if !digits.starts_with('0') => digits,
+            (false, 10) => format!("1{digits}"),
+            (false, 11) if digits.starts_with('1') => digits,
+            _ => return Err(InvalidPhone::Length),
+        };
+        if let Some(national) = digits.strip_prefix('1') {
+            if national.len() != 10 {
+                return Err(InvalidPhone::Length);
+            }
+            if [national.as_bytes()[0], national.as_bytes()[3]].iter().any(|digit| *digit < b'2') {
+                return Err(InvalidPhone::NorthAmerican);
+            }
+        }
+        Ok(Self(format!("+{digits}")))
+    }
+}
+
+impl fmt::Display for PhoneNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for PhoneNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.masked())
+    }
+}
+
+impl Serialize for PhoneNumber {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for PhoneNumber {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ways_to_write_a_north_american_number_are_one_number() {
+        for text in ["+14155550123", "4155550123", "(415) 555-0123", "1-415-555-0123", " +1 415.555.0123 "] {
+            assert_eq!(text.parse::<PhoneNumber>().unwrap().as_str(), "+14155550123", "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_phone_number_is_refused_with_the_reason() {
+        let reasons = [
+            ("", InvalidPhone::Empty),
+            ("()", InvalidPhone::Empty),
+            ("call me", InvalidPhone::Character),
+            ("555-0123", InvalidPhone::Length),
+            ("+1415555012", InvalidPhone::Length),
+            ("+1234567890123456", InvalidPhone::Length),
+            ("+04155550123", InvalidPhone::Length),
+            ("0155550123", InvalidPhone::NorthAmerican),
+            ("4151550123", InvalidPhone::NorthAmerican),
+        ];
+        for (text, reason) in reasons {
+            assert_eq!(text.parse::<PhoneNumber>().unwrap_err(), reason, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_logged_number_hides_its_middle() {
+        let number: PhoneNumber = "+14155550123".parse().unwrap();
+        assert_eq!(format!("{number:?}"), "+1415•••0123");
+        assert_eq!("+49301234".parse::<PhoneNumber>().unwrap().masked(), "+4930•••1234");
+    }
+}

@@ -1,0 +1,451 @@
+//! Where a number is called: state, area code, and the zones that follow from them.
+//!
+//! The tables under `data/` are facts with their sources in `data/README.md`. A row that cannot be read is as if it
+//! were absent (a test shows that there is none), and what is absent is unknown: it is not local and not dialed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::LazyLock;
+
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use crate::PhoneNumber;
+
+/// The text does not name a place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidPlace(&'static str);
+
+/// A state of the United States, the District of Columbia or a territory, by its two letters (`CA`, `DC`, `PR`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct State(&'static str);
+
+/// The three digits after +1 of a number of the North American Numbering Plan.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AreaCode(String);
+
+/// A time zone by its IANA name, known to the bundled database. Equal when the names are.
+#[derive(Clone)]
+pub struct Zone(TimeZone);
+
+/// Where a lead is, as far as it decides which number is local to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The area code of the lead's phone; none for numbers that belong to no place.
+    pub area: Option<AreaCode>,
+    /// The state.
+    pub state: Option<State>,
+}
+
+/// What the numbers of an area code are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AreaKind {
+    /// Lines and mobiles of the United States and its territories.
+    UnitedStates,
+    /// Lines and mobiles of Canada and the Caribbean.
+    Abroad,
+    /// Toll-free, premium and personal numbers: of no place.
+    Placeless,
+}
+
+/// What is known of an area code.
+#[derive(Debug)]
+pub(crate) struct Area {
+    pub(crate) kind: AreaKind,
+    /// The state, of an area code of the United States.
+    pub(crate) state: Option<State>,
+    /// The zones of all numbers of the area code. Empty unless it is of the United States.
+    pub(crate) zones: Vec<Zone>,
+}
+
+struct ZipRange {
+    first: String,
+    last: String,
+    state: State,
+}
+
+const STATES_CSV: &str = include_str!("../data/states.csv");
+const NANP_CSV: &str = include_str!("../data/nanp.csv");
+const ZIP_CSV: &str = include_str!("../data/zip.csv");
+
+static STATES: LazyLock<BTreeMap<&'static str, Vec<Zone>>> =
+    LazyLock::new(|| rows(STATES_CSV).filter_map(read_state).collect());
+static AREAS: LazyLock<BTreeMap<&'static str, Area>> =
+    LazyLock::new(|| rows(NANP_CSV).filter_map(read_area).collect());
+static ZIPS: LazyLock<Vec<ZipRange>> = LazyLock::new(|| rows(ZIP_CSV).filter_map(read_zip).collect());
+
+/// The rows of a table without comments and header.
+fn rows(csv: &'static str) -> impl Iterator<Item = &'static str> {
+    csv.lines().filter(|line| !line.starts_with('#')).skip(1)
+}
+
+fn read_state(row: &'static str) -> Option<(&'static str, Vec<Zone>)> {
+    let (state, zones) = row.split_once(',')?;
+    Some((state, read_zones(zones)?))
+}
+
+fn read_area(row: &'static str) -> Option<(&'static str, Area)> {
+    let mut fields = row.splitn(5, ',');
+    let (code, kind, country) = (fields.next()?, fields.next()?, fields.next()?);
+    let (state, zones) = (fields.next()?, fields.next()?);
+    code.parse::<AreaCode>().ok()?;
+    let area = match (kind, country) {
+        ("geographic", "US") => Area {
+            kind: AreaKind::UnitedStates,
+            state: Some(state.parse().ok()?),
+            zones: read_zones(zones)?,
+        },
+        ("geographic", _) => Area {
+            kind: AreaKind::Abroad,
+            state: None,
+            zones: Vec::new(),
+        },
+        ("toll_free" | "premium" | "other", "") => Area {
+            kind: AreaKind::Placeless,
+            state: None,
+            zones: Vec::new(),
+        },
+        _ => return None,
+    };
+    Some((code, area))
+}
+
+fn read_zip(row: &'static str) -> Option<ZipRange> {
+    let (first, rest) = row.split_once(',')?;
+    let (last, state) = rest.split_once(',')?;
+    let state = state.parse().ok()?;
+    Some(ZipRange {
+        first: zip_digits(first)?.to_owned(),
+        last: zip_digits(last)?.to_owned(),
+        state,
+    })
+}
+
+/// All zones of a list; none when one of them is unknown, so that a zone cannot get lost.
+fn read_zones(list: &str) -> Option<Vec<Zone>> {
+    list.split(';').map(|name| name.parse().ok()).collect()
+}
+
+/// The five digits of a ZIP or ZIP+4 code.
+fn zip_digits(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let (zip, more) = text.split_at_checked(5)?;
+    let more = more.strip_prefix('-').unwrap_or(more);
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    (digits(zip) && digits(more) && (text.len() == 5 || more.len() == 4)).then_some(zip)
+}
+
+impl State {
+    /// The two letters.
+    pub fn as_str(&self) -> &str {
+        self.0
+    }
+
+    /// The state that a ZIP (`94105`) or ZIP+4 (`94105-1804`, `941051804`) code lies in. None for military post,
+    /// the freely associated states, unassigned prefixes, and text that is no such code.
+    pub fn of_zip(zip: &str) -> Option<Self> {
+        let zip = zip_digits(zip)?;
+        let after = ZIPS.partition_point(|range| range.first.as_str() <= zip);
+        let range = ZIPS.get(after.checked_sub(1)?)?;
+        (zip <= range.last.as_str()).then(|| range.state.clone())
+    }
+
+    /// Every zone of the state.
+    pub fn zones(&self) -> &'static [Zone] {
+        STATES.get(self.0).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl AreaCode {
+    /// The three digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Area {
+    /// What is known of the area code of a number; none outside North America and for area codes not in the table.
+    pub(crate) fn of_phone(phone: &PhoneNumber) -> Option<&'static Self> {
+        AREAS.get(phone.area_code()?)
+    }
+}
+
+impl Zone {
+    /// The IANA name.
+    pub fn as_str(&self) -> &str {
+        self.0.iana_name().unwrap_or_default()
+    }
+
+    /// The zone, to compute with.
+    pub fn time_zone(&self) -> &TimeZone {
+        &self.0
+    }
+}
+
+impl Place {
+    /// The place of a phone number. Empty outside North America, and for toll-free, premium and personal numbers.
+    pub fn of_phone(phone: &PhoneNumber) -> Self {
+        let area = Area::of_phone(phone);
+        if area.is_some_and(|area| area.kind == AreaKind::Placeless) {
+            return Self::default();
+        }
+        Self {
+            area: phone.area_code().and_then(|code| code.parse().ok()),
+            state: area.and_then(|area| area.state.clone()),
+        }
+    }
+
+    /// The place of a lead: its state as given, else by its ZIP code, else by its phone. The area code is the phone's.
+    pub fn resolve(state: Option<State>, zip: Option<&str>, phone: &PhoneNumber) -> Self {
+        let of_phone = Self::of_phone(phone);
+        Self {
+            area: of_phone.area,
+            state: state.or_else(|| zip.and_then(State::of_zip)).or(of_phone.state),
+        }
+    }
+}
+
+impl FromStr for State {
+    type Err = InvalidPlace;
+
+    /// Reads two letters, upper or lower case.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = STATES.get_key_value(text.trim().to_ascii_uppercase().as_str());
+        known
+            .map(|(state, _)| Self(state))
+            .ok_or(InvalidPlace("not a state of the United States such as CA"))
+    }
+}
+
+impl FromStr for AreaCode {
+    type Err = InvalidPlace;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.as_bytes() {
+            [b'2'..=b'9', b'0'..=b'9', b'0'..=b'9'] => Ok(Self(text.to_owned())),
+            _ => Err(InvalidPlace(
+                "an area code is three digits, the first of them 2 to 9",
+            )),
+        }
+    }
+}
+
+impl FromStr for Zone {
+    type Err = InvalidPlace;
+
+    /// Reads an IANA name in any case. The database's two names for "not set" are refused.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = InvalidPlace("not a time zone of the IANA database such as America/New_York");
+        let Ok(zone) = TimeZone::get(text.trim()) else {
+            return Err(invalid);
+        };
+        if zone.is_unknown() || zone.iana_name().is_none_or(|name| name == "Factory") {
+            return Err(invalid);
+        }
+        Ok(Self(zone))
+    }
+}
+
+impl PartialEq for Zone {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Zone {}
+
+impl fmt::Debug for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+macro_rules! text_forms {
+    ($($name:ident)*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+
+text_forms!(State AreaCode Zone);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn phone(text: &str) -> PhoneNumber {
+        text.parse().unwrap()
+    }
+
+    fn state(text: &str) -> State {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn every_row_of_the_tables_is_read() {
+        assert_eq!(
+            (rows(STATES_CSV).count(), STATES.len()),
+            (56, 56),
+            "50 states, DC and 5 territories"
+        );
+        assert_eq!(rows(NANP_CSV).count(), AREAS.len());
+        assert_eq!(rows(ZIP_CSV).count(), ZIPS.len());
+        assert!(AREAS.len() > 450);
+    }
+
+    #[test]
+    fn zip_ranges_ascend_and_do_not_overlap_and_reach_every_state() {
+        assert!(ZIPS.iter().all(|range| range.first <= range.last));
+        assert!(ZIPS.windows(2).all(|pair| pair[0].last < pair[1].first));
+        for code in STATES.keys() {
+            assert!(ZIPS.iter().any(|range| range.state.as_str() == *code), "{code}");
+        }
+    }
+
+    #[test]
+    fn an_area_code_keeps_the_hours_of_its_state() {
+        // The two tables come from different sources: where they share no offset, one of them is wrong.
+        let offset = |zone: &Zone, month| {
+            let noon = jiff::civil::date(2026, month, 15).at(12, 0, 0, 0);
+            zone.time_zone()
+                .to_ambiguous_zoned(noon)
+                .compatible()
+                .unwrap()
+                .offset()
+        };
+        for (code, area) in AREAS.iter() {
+            let Some(state) = &area.state else { continue };
+            let agree = state.zones().iter().any(|of_state| {
+                area.zones
+                    .iter()
+                    .any(|of_area| [1, 7].iter().all(|m| offset(of_state, *m) == offset(of_area, *m)))
+            });
+            assert!(
+                agree,
+                "{code} in {state}: {:?} and {:?}",
+                area.zones,
+                state.zones()
+            );
+        }
+    }
+
+    #[test]
+    fn an_overlay_has_the_zones_of_the_code_it_relieves() {
+        for (overlay, relieved) in [
+            ("364", "270"),
+            ("448", "850"),
+            ("458", "541"),
+            ("930", "812"),
+            ("689", "407"),
+        ] {
+            assert_eq!(AREAS[overlay].zones, AREAS[relieved].zones, "{overlay}");
+        }
+        assert_eq!(AREAS["364"].zones.len(), 2, "western Kentucky is on central time");
+    }
+
+    #[test]
+    fn a_zip_code_lies_in_a_state() {
+        let states = [
+            ("94105", "CA"),
+            ("94105-1804", "CA"),
+            ("941051804", "CA"),
+            (" 02134 ", "MA"),
+            ("20500", "DC"),
+            ("20191", "VA"),
+            ("06390", "NY"),
+            ("06390-0001", "NY"),
+            ("06830", "CT"),
+            ("73301", "TX"),
+            ("83414", "WY"),
+            ("88510", "TX"),
+            ("96799", "AS"),
+            ("96910", "GU"),
+            ("96950", "MP"),
+            ("00901", "PR"),
+            ("00802", "VI"),
+            ("99950", "AK"),
+        ];
+        for (zip, expected) in states {
+            assert_eq!(State::of_zip(zip), Some(state(expected)), "{zip}");
+        }
+        for zip in [
+            "", "2134", "941O5", "94105-", "94105-18", "09012", "34002", "96201", "96940", "00000", "94105é",
+        ] {
+            assert_eq!(State::of_zip(zip), None, "{zip}");
+        }
+    }
+
+    #[test]
+    fn a_phone_number_has_a_place_unless_it_belongs_to_none() {
+        let san_francisco = Place::of_phone(&phone("+14155550100"));
+        assert_eq!(san_francisco.area.as_ref().map(AreaCode::as_str), Some("415"));
+        assert_eq!(san_francisco.state, Some(state("CA")));
+        let toronto = Place::of_phone(&phone("+14165550100"));
+        assert_eq!((toronto.area.is_some(), toronto.state), (true, None));
+        for placeless in ["+18005550100", "+19005550100", "+15005550100", "+493012345678"] {
+            assert_eq!(
+                Place::of_phone(&phone(placeless)),
+                Place::default(),
+                "{placeless}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_state_is_the_given_one_then_the_zips_then_the_phones() {
+        let number = phone("+14155550100");
+        let of = |given: Option<&str>, zip| Place::resolve(given.map(state), zip, &number);
+        assert_eq!(of(Some("TX"), Some("10001")).state, Some(state("TX")));
+        assert_eq!(of(None, Some("10001")).state, Some(state("NY")));
+        assert_eq!(of(None, Some("unknown")).state, Some(state("CA")));
+        assert_eq!(
+            of(Some("TX"), None).area.unwrap().as_str(),
+            "415",
+            "the area code is always the phone's"
+        );
+    }
+
+    #[test]
+    fn text_that_names_no_place_is_refused() {
+        assert_eq!(state("ca").as_str(), "CA");
+        for text in ["", "C", "California", "ON", "AE", "XX"] {
+            assert!(text.parse::<State>().is_err(), "{text}");
+        }
+        for text in ["", "41", "4155", "115", "015", "4a5"] {
+            assert!(text.parse::<AreaCode>().is_err(), "{text}");
+        }
+        for text in [
+            "",
+            "Eastern",
+            "EDT",
+            "America/Springfield",
+            "Etc/Unknown",
+            "Factory",
+            "+05:00",
+        ] {
+            assert!(text.parse::<Zone>().is_err(), "{text}");
+        }
+        assert_eq!(
+            "america/new_york".parse::<Zone>().unwrap().as_str(),
+            "America/New_York"
+        );
+    }
+}

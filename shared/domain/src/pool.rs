@@ -1,0 +1,148 @@
+//! Number holds: which lead is called from which number, and until when.
+//!
+//! ```text
+//!              assign                     release, book-keeping of an expired hold
+//!   free ───────────────▶ held by a lead ─────────────────────────────────────────▶ free
+//! ```
+//! 1. A number has at most one live hold, and a lead at most one number per company.
+//! 2. A hold ends only by its own assignment id. A late release cannot end a newer hold.
+//! 3. A hold that has expired is over, whether or not anybody has written it down yet.
+
+use serde::{Deserialize, Serialize};
+
+use crate::place::{AreaCode, State};
+use crate::time::Duration;
+use crate::{AssignmentId, CompanyId, LeadId, PhoneNumber, Timestamp};
+
+/// By how much the clocks of two functions may differ. An expired hold is taken over this much late.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(2);
+
+/// A hold goes on this long after the appointment that it was booked for (P3).
+pub const AFTER_APPOINTMENT: Duration = Duration::from_hours(24);
+
+/// How long a hold may last: 1 to 168 hours (P3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct HoldHours(u32);
+
+/// The hours are not between 1 and 168.
+#[derive(Debug, thiserror::Error)]
+#[error("a hold lasts 1 to 168 hours")]
+pub struct InvalidHoldHours;
+
+impl HoldHours {
+    /// The hold as a duration.
+    pub fn duration(self) -> Duration {
+        Duration::from_hours(u64::from(self.0))
+    }
+}
+
+impl Default for HoldHours {
+    /// 18 hours.
+    fn default() -> Self {
+        Self(18)
+    }
+}
+
+impl TryFrom<u32> for HoldHours {
+    type Error = InvalidHoldHours;
+
+    fn try_from(hours: u32) -> Result<Self, Self::Error> {
+        if (1..=168).contains(&hours) { Ok(Self(hours)) } else { Err(InvalidHoldHours) }
+    }
+}
+
+impl From<HoldHours> for u32 {
+    fn from(hours: HoldHours) -> Self {
+        hours.0
+    }
+}
+
+/// The exclusive hold of one number by one lead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Hold {
+    /// Names this hold and no other: every later change must present it.
+    pub assignment_id: AssignmentId,
+    /// The tenant.
+    pub company: CompanyId,
+    /// Who holds the number.
+    pub lead: LeadId,
+    /// The number held.
+    pub number: PhoneNumber,
+    /// Since when.
+    pub held_since: Timestamp,
+    /// The hold is over at this moment unless it is extended before.
+    pub release_at: Timestamp,
+}
+
+impl Hold {
+    /// Whether the hold is in force at `now`.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        now < self.release_at
+    }
+}
+
+/// Why a hold ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReleaseReason {
+    /// Its time was over.
+    Expired,
+    /// Somebody asked for it over the API.
+    Requested,
+    /// The next attempt is not on the same day.
+    NextDay,
+    /// As many attempts as allowed were made.
+    AttemptsUsedUp,
+    /// There is no such number to call.
+    InvalidNumber,
+    /// The provider failed more often than is retried.
+    ProviderFailed,
+    /// The call was withdrawn.
+    Canceled,
+    /// The person asked not to be called.
+    OptedOut,
+}
+
+/// How close the number that was picked is to the lead (P6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    /// The lead's own area code.
+    Area,
+    /// The lead's state.
+    State,
+    /// Any number of the company.
+    Any,
+}
+
+/// A number as it is brought into a pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewNumber {
+    /// The number.
+    pub number: PhoneNumber,
+    /// Its id at Vapi, without which it cannot dial.
+    pub vapi_id: Option<String>,
+    /// Its id at SignalWire.
+    pub signalwire_id: Option<String>,
+    /// A name for people.
+    pub name: Option<String>,
+    /// Its area code, from the number itself.
+    pub area: Option<AreaCode>,
+    /// The state it is local to.
+    pub state: Option<State>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hold_lasts_one_to_168_hours() {
+        assert_eq!(HoldHours::default().duration(), Duration::from_hours(18));
+        for hours in [0, 169] {
+            assert!(HoldHours::try_from(hours).is_err());
+        }
+        assert_eq!(HoldHours::try_from(168).unwrap().duration(), Duration::from_hours(168));
+    }
+}

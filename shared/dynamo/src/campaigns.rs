@@ -1,0 +1,563 @@
+//! Campaigns and their contacts.
+//!
+//! A contact is its next due time, as a number is its next available time: `due_at` in the past means dial it, in the
+//! future means not yet (or, with a call, under way), absent means done. The next contact is one query.
+
+use dialpool_domain::campaign::{Campaign, CampaignCommand, CampaignStatus, NewCampaign, Progress};
+use dialpool_domain::contact::{Contact, ContactState, NewContact};
+use dialpool_domain::event::{Aggregate, Cause, EventData};
+use dialpool_domain::retry::DoneReason;
+use dialpool_domain::{CampaignId, CompanyId, PhoneNumber, Timestamp};
+
+use crate::items::{CampaignItem, ContactItem};
+use crate::transaction::{IntoAttribute, Transacted, Write};
+use crate::{Store, StoreError, items, keys};
+
+/// A transaction has at most 100 writes: 98 contacts, the campaign and its event.
+const CONTACTS_AT_ONCE: usize = 98;
+
+const ROUNDS: u32 = 16;
+
+/// What became of contacts that were to be added.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Added {
+    /// All of them are in the campaign; these were before.
+    Done {
+        /// How many are new.
+        added: u64,
+        /// Which were in the campaign before, or twice in the list.
+        known: Vec<PhoneNumber>,
+    },
+    /// The campaign is over and takes no contacts.
+    Over(CampaignStatus),
+    /// The company has no such campaign.
+    NotFound,
+}
+
+/// What became of a command to a campaign.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Commanded {
+    /// It was carried out; this is the campaign now.
+    Done(Campaign),
+    /// The campaign is in that state already: the command was given before.
+    Already(Campaign),
+    /// The command makes no sense in the state in which the campaign is.
+    Impossible(CampaignStatus),
+    /// The company has no such campaign.
+    NotFound,
+}
+
+/// Contacts of a campaign, by number, and where the next page starts.
+#[derive(Debug)]
+pub struct ContactPage {
+    /// The contacts.
+    pub contacts: Vec<Contact>,
+    /// Where the next page starts, when there is one.
+    pub next: Option<PhoneNumber>,
+}
+
+impl Store {
+    /// Makes a campaign. A campaign with that id that is there already stays as it is: the request was made before.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it can be repeated.
+    pub async fn create_campaign(&self, cause: &Cause, new: &NewCampaign) -> Result<(), StoreError> {
+        let item = CampaignItem {
+            campaign_id: new.id.clone(),
+            company: new.company.clone(),
+            label: new.name.clone(),
+            assistant_id: new.assistant_id.clone(),
+            campaign_status: CampaignStatus::Created,
+            cap: new.cap,
+            hold_hours: new.hold,
+            created_at: cause.at,
+            running_shard: None,
+            company_index: company_index("CAMP", &new.company),
+            slots: std::collections::BTreeMap::new(),
+            item_version: 1,
+            n_contacts: 0,
+            n_open: 0,
+            n_calls: 0,
+            n_answered: 0,
+            n_no_answer: 0,
+            n_busy: 0,
+            n_voicemail: 0,
+            n_failed: 0,
+            cost_e4: 0,
+        };
+        let writes = vec![
+            Write::insert(&self.tables.dialing, items::write("campaign", keys::campaign(&new.id), &item)?),
+            self.journal(
+                cause,
+                &new.company,
+                Aggregate::Campaign(new.id.clone()),
+                1,
+                EventData::CampaignCreated { name: new.name.clone() },
+            )?,
+        ];
+        let _: Transacted = self.transact(writes).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn campaign_item(&self, id: &CampaignId) -> Result<Option<CampaignItem>, StoreError> {
+        self.get("campaign", &self.tables.dialing, keys::campaign(id)).await
+    }
+
+    async fn campaign_item_of(&self, company: &CompanyId, id: &CampaignId) -> Result<Option<CampaignItem>, StoreError> {
+        Ok(self.campaign_item(id).await?.filter(|item| item.company == *company))
+    }
+
+    /// A campaign of a company.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn campaign(&self, company: &CompanyId, id: &CampaignId) -> Result<Option<Campaign>, StoreError> {
+        Ok(self.campaign_item_of(company, id).await?.map(Campaign::from))
+    }
+
+    /// A campaign, of whatever company: for work that the campaign itself asked for.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn campaign_of_job(&self, id: &CampaignId) -> Result<Option<Campaign>, StoreError> {
+        Ok(self.campaign_item(id).await?.map(Campaign::from))
+    }
+
+    /// Starts, pauses, resumes or cancels a campaign. A pause is in force with the write: every claim checks it.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it can be repeated.
+    pub async fn command_campaign(
+        &self,
+        cause: &Cause,
+        company: &CompanyId,
+        id: &CampaignId,
+        command: CampaignCommand,
+    ) -> Result<Commanded, StoreError> {
+        for _round in 0..ROUNDS {
+            let Some(item) = self.campaign_item_of(company, id).await? else { return Ok(Commanded::NotFound) };
+            let wanted = match command {
+                CampaignCommand::Start | CampaignCommand::Resume => CampaignStatus::Running,
+                CampaignCommand::Pause => CampaignStatus::Paused,
+                CampaignCommand::Cancel => CampaignStatus::Cancelled,
+            };
+            if item.campaign_status == wanted {
+                return Ok(Commanded::Already(item.into()));
+            }
+            let Some(next) = item.campaign_status.after(command) else {
+                return Ok(Commanded::Impossible(item.campaign_status));
+            };
+            if self.move_campaign(cause, &item, next, None).await? {
+                return Ok(Commanded::Done(Campaign::from(CampaignItem { campaign_status: next, ..item })));
+            }
+        }
+        Err(StoreError::Busy(format!("campaign {id} changed under {ROUNDS} attempts to {command:?} it")))
+    }
+
+    /// Completes a running campaign whose contacts are all done and whose lines are all free. Returns whether it did.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it can be repeated.
+    pub async fn complete_campaign(&self, cause: &Cause, id: &CampaignId) -> Result<bool, StoreError> {
+        match self.campaign_item(id).await? {
+            Some(item)
+                if item.campaign_status == CampaignStatus::Running
+                    && item.n_contacts > 0
+                    && item.n_open == 0
+                    && item.slots.is_empty() =>
+            {
+                let nothing_left = "n_open = :none AND size(slots) = :none";
+                self.move_campaign(cause, &item, CampaignStatus::Completed, Some(nothing_left)).await
+            }
+            _ => Ok(false),
+        }
+    }
+
+    async fn move_campaign(
+        &self,
+        cause: &Cause,
+        item: &CampaignItem,
+        next: CampaignStatus,
+        also: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        let mut condition = "item_version = :version AND campaign_status = :from".to_owned();
+        if let Some(also) = also {
+            condition = format!("{condition} AND {also}");
+        }
+        let running = next == CampaignStatus::Running;
+        let mut write = Write::update(
+            &self.tables.dialing,
+            keys::campaign(&item.campaign_id),
+            if running {
+                "SET campaign_status = :to, item_version = :next, running_shard = :shard"
+            } else {
+                "SET campaign_status = :to, item_version = :next REMOVE running_shard"
+            },
+        )
+        .when(&condition)
+        .value(":version", item.item_version)
+        .value(":next", item.item_version + 1)
+        .value(":from", item.campaign_status.as_str())
+        .value(":to", next.as_str());
+        if running {
+            write = write.value(":shard", keys::shard(item.campaign_id.as_str()));
+        }
+        if also.is_some() {
+            write = write.value(":none", 0u64);
+        }
+        let event = self.journal(
+            cause,
+            &item.company,
+            Aggregate::Campaign(item.campaign_id.clone()),
+            item.item_version + 1,
+            EventData::CampaignStatusChanged { from: item.campaign_status, to: next },
+        )?;
+        Ok(matches!(self.transact(vec![write, event]).await?, Transacted::Done))
+    }
+
+    /// Adds contacts, due at once. A number that the campaign has already stays as it is.
+    ///
+    /// # Errors
+    /// When the store gives no answer. Some of the contacts may be in then; adding all of them again adds the rest.
+    pub async fn add_contacts(
+        &self,
+        cause: &Cause,
+        company: &CompanyId,
+        id: &CampaignId,
+        contacts: &[NewContact],
+    ) -> Result<Added, StoreError> {
+        let mut seen = std::collections::BTreeSet::new();
+        let (fresh, mut known): (Vec<&NewContact>, Vec<_>) =
+            contacts.iter().partition(|contact| seen.insert(&contact.phone));
+        let mut known: Vec<PhoneNumber> = known.drain(..).map(|contact| contact.phone.clone()).collect();
+        let mut added = 0;
+        for chunk in fresh.chunks(CONTACTS_AT_ONCE) {
+            let mut chunk = chunk.to_vec();
+            let mut rounds = 0..ROUNDS;
+            while !chunk.is_empty() {
+                if rounds.next().is_none() {
+                    return Err(StoreError::Busy(format!("campaign {id} changed under {ROUNDS} attempts to add to it")));
+                }
+                let Some(campaign) = self.campaign_item_of(company, id).await? else { return Ok(Added::NotFound) };
+                match campaign.campaign_status {
+                    CampaignStatus::Created | CampaignStatus::Running | CampaignStatus::Paused => {}
+                    over @ (CampaignStatus::Completed | CampaignStatus::Cancelled) => return Ok(Added::Over(over)),
+                }
+                let writes = self.chunk_writes(cause, &campaign, &chunk)?;
+                match self.transact(writes).await? {
+                    Transacted::Done => {
+                        added += chunk.len() as u64;
+                        chunk.clear();
+                    }
+                    Transacted::Refused(refusal) => {
+                        let mut place = 0..;
+                        chunk.retain(|contact| {
+                            let refused = place.next().is_some_and(|index| refusal.at(index));
+                            if refused {
+                                known.push(contact.phone.clone());
+                            }
+                            !refused
+                        });
+                    }
+                }
+            }
+        }
+        match self.campaign_item_of(company, id).await? {
+            Some(_) => Ok(Added::Done { added, known }),
+            None => Ok(Added::NotFound),
+        }
+    }
+
+    fn chunk_writes(
+        &self,
+        cause: &Cause,
+        campaign: &CampaignItem,
+        chunk: &[&NewContact],
+    ) -> Result<Vec<Write>, StoreError> {
+        let count = chunk.len() as u64;
+        let mut writes = Vec::with_capacity(chunk.len() + 2);
+        for contact in chunk {
+            let item = ContactItem {
+                e164: contact.phone.clone(),
+                lead_id: contact.lead.clone(),
+                label: contact.name.clone(),
+                address: contact.address.clone(),
+                due_at: Some(cause.at),
+                call_id: None,
+                done: None,
+                attempts: Vec::new(),
+                provider_failures: 0,
+                item_version: 1,
+            };
+            let key = keys::contact(&campaign.campaign_id, &contact.phone);
+            writes.push(Write::insert(&self.tables.dialing, items::write("contact", key, &item)?));
+        }
+        writes.push(
+            Write::update(
+                &self.tables.dialing,
+                keys::campaign(&campaign.campaign_id),
+                "SET item_version = :next ADD n_contacts :count, n_open :count",
+            )
+            .when("item_version = :version")
+            .value(":version", campaign.item_version)
+            .value(":next", campaign.item_version + 1)
+            .value(":count", count),
+        );
+        writes.push(self.journal(
+            cause,
+            &campaign.company,
+            Aggregate::Campaign(campaign.campaign_id.clone()),
+            campaign.item_version + 1,
+            EventData::CampaignContactsAdded { contacts: count },
+        )?);
+        Ok(writes)
+    }
+
+    /// The contacts that have been due longest at `now`, at most `limit`, calls under way whose lease is over included;
+    /// and when the next one falls due.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn due_contacts(
+        &self,
+        now: Timestamp,
+        campaign: &CampaignId,
+        limit: u32,
+    ) -> Result<(Vec<PhoneNumber>, Option<Timestamp>), StoreError> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.tables.dialing)
+            .index_name("by_due")
+            .consistent_read(true)
+            .key_condition_expression("pk = :campaign")
+            .expression_attribute_values(":campaign", keys::campaign_partition(campaign).into_attribute())
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send()
+            .await?;
+        let mut due = Vec::new();
+        for item in page.items.unwrap_or_default() {
+            let row: DueRow = items::read("contact", item)?;
+            let due_at = Timestamp::from_millis(row.due_at);
+            if due_at > now {
+                return Ok((due, Some(due_at)));
+            }
+            let phone = row.sk.strip_prefix(keys::CONTACT_PREFIX).unwrap_or(&row.sk);
+            due.push(phone.parse().map_err(|error| StoreError::unreadable("contact", error))?);
+        }
+        Ok((due, None))
+    }
+
+    pub(crate) async fn contact_item(
+        &self,
+        campaign: &CampaignId,
+        phone: &PhoneNumber,
+    ) -> Result<Option<ContactItem>, StoreError> {
+        self.get("contact", &self.tables.dialing, keys::contact(campaign, phone)).await
+    }
+
+    /// A contact of a campaign.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn contact(&self, campaign: &CampaignId, phone: &PhoneNumber) -> Result<Option<Contact>, StoreError> {
+        self.contact_item(campaign, phone).await?.map(Contact::try_from).transpose()
+    }
+
+    /// The contacts of a campaign of a company, by number, from behind `after` on.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn contacts(
+        &self,
+        company: &CompanyId,
+        campaign: &CampaignId,
+        after: Option<&PhoneNumber>,
+        limit: u32,
+    ) -> Result<Option<ContactPage>, StoreError> {
+        if self.campaign_item_of(company, campaign).await?.is_none() {
+            return Ok(None);
+        }
+        let page = self
+            .client
+            .query()
+            .table_name(&self.tables.dialing)
+            .consistent_read(true)
+            .key_condition_expression("pk = :campaign AND begins_with(sk, :contact)")
+            .expression_attribute_values(":campaign", keys::campaign_partition(campaign).into_attribute())
+            .expression_attribute_values(":contact", keys::CONTACT_PREFIX.into_attribute())
+            .set_exclusive_start_key(after.map(|phone| keys::contact(campaign, phone)))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send()
+            .await?;
+        let more = page.last_evaluated_key.is_some();
+        let contacts = page
+            .items
+            .unwrap_or_default()
+            .into_iter()
+            .map(|item| items::read::<ContactItem>("contact", item).and_then(Contact::try_from))
+            .collect::<Result<Vec<_>, _>>()?;
+        let next = contacts.last().filter(|_| more).map(|contact| contact.phone.clone());
+        Ok(Some(ContactPage { contacts, next }))
+    }
+
+    /// Puts a pending contact off until `due_at`. Returns whether it was still as it was read.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it can be repeated.
+    pub async fn defer_contact(
+        &self,
+        campaign: &CampaignId,
+        contact: &Contact,
+        due_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let write = Write::update(
+            &self.tables.dialing,
+            keys::contact(campaign, &contact.phone),
+            "SET due_at = :due, item_version = :next",
+        )
+        .when("item_version = :version AND attribute_not_exists(call_id) AND attribute_exists(due_at)")
+        .value(":due", due_at)
+        .value(":version", contact.version)
+        .value(":next", contact.version + 1);
+        Ok(matches!(self.transact(vec![write]).await?, Transacted::Done))
+    }
+
+    /// Ends a pending contact without a call. Returns whether it was still as it was read.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it can be repeated.
+    pub async fn finish_contact(
+        &self,
+        cause: &Cause,
+        campaign: &Campaign,
+        contact: &Contact,
+        reason: DoneReason,
+    ) -> Result<bool, StoreError> {
+        let writes = vec![
+            Write::update(
+                &self.tables.dialing,
+                keys::contact(&campaign.id, &contact.phone),
+                "SET done = :reason, item_version = :next REMOVE due_at",
+            )
+            .when("item_version = :version AND attribute_not_exists(call_id) AND attribute_exists(due_at)")
+            .value(":reason", items::attribute("reason", &reason)?)
+            .value(":version", contact.version)
+            .value(":next", contact.version + 1),
+            Write::update(&self.tables.dialing, keys::campaign(&campaign.id), "ADD n_open :less").value(":less", -1i64),
+            self.contact_finished(cause, &campaign.company, &campaign.id, contact, reason)?,
+        ];
+        Ok(matches!(self.transact(writes).await?, Transacted::Done))
+    }
+
+    pub(crate) fn contact_finished(
+        &self,
+        cause: &Cause,
+        company: &CompanyId,
+        campaign: &CampaignId,
+        contact: &Contact,
+        reason: DoneReason,
+    ) -> Result<Write, StoreError> {
+        self.journal(
+            cause,
+            company,
+            Aggregate::contact(campaign, &contact.phone),
+            1,
+            EventData::ContactFinished {
+                lead: contact.lead.clone(),
+                reason,
+                attempts: u32::try_from(contact.attempts.len()).unwrap_or(u32::MAX),
+            },
+        )
+    }
+
+    /// The campaigns that are running, of whatever company. Read from an index that may lag by a moment.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn running_campaigns(&self) -> Result<Vec<CampaignId>, StoreError> {
+        let mut running = Vec::new();
+        for shard in 0..keys::SHARDS {
+            let mut pages = self
+                .client
+                .query()
+                .table_name(&self.tables.dialing)
+                .index_name("by_running")
+                .key_condition_expression("running_shard = :shard")
+                .expression_attribute_values(":shard", keys::shard_name(shard).into_attribute())
+                .into_paginator()
+                .items()
+                .send();
+            while let Some(item) = pages.next().await {
+                let item = item?;
+                let pk = item.get("pk").and_then(|pk| pk.as_s().ok()).and_then(|pk| pk.strip_prefix("CAMP#"));
+                running.extend(pk.and_then(|id| id.parse().ok()));
+            }
+        }
+        Ok(running)
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct DueRow {
+    sk: String,
+    due_at: i64,
+}
+
+/// The partition of the index that lists a company's campaigns or calls.
+pub(crate) fn company_index(kind: &str, company: &CompanyId) -> String {
+    format!("{kind}#{company}")
+}
+
+impl From<CampaignItem> for Campaign {
+    fn from(item: CampaignItem) -> Self {
+        let cost = item.cost();
+        Self {
+            id: item.campaign_id,
+            company: item.company,
+            name: item.label,
+            assistant_id: item.assistant_id,
+            status: item.campaign_status,
+            cap: item.cap,
+            hold_hours: item.hold_hours,
+            created_at: item.created_at,
+            lines_in_use: item.slots.len(),
+            progress: Progress {
+                contacts: item.n_contacts,
+                contacts_open: item.n_open,
+                calls: item.n_calls,
+                answered: item.n_answered,
+                no_answer: item.n_no_answer,
+                busy: item.n_busy,
+                voicemail: item.n_voicemail,
+                failed: item.n_failed,
+                cost,
+            },
+        }
+    }
+}
+
+impl TryFrom<ContactItem> for Contact {
+    type Error = StoreError;
+
+    fn try_from(item: ContactItem) -> Result<Self, Self::Error> {
+        let state = match (item.call_id, item.due_at, item.done) {
+            (Some(call_id), Some(_lease), None) => ContactState::InFlight { call_id },
+            (None, Some(due_at), None) => ContactState::Pending { due_at },
+            (None, None, Some(reason)) => ContactState::Done { reason },
+            _ => return Err(StoreError::unreadable("contact", "neither pending, in flight nor done")),
+        };
+        Ok(Self {
+            phone: item.e164,
+            lead: item.lead_id,
+            name: item.label,
+            address: item.address,
+            state,
+            attempts: item.attempts.into_iter().map(Timestamp::from_millis).collect(),
+            provider_failures: item.provider_failures,
+            version: item.item_version,
+        })
+    }
+}

@@ -1,0 +1,453 @@
+//! Calls: claimed once, and followed until they are over.
+//!
+//! **Claim**, one transaction: the contact goes from due to under way; the campaign runs and has a free slot, the
+//! provider account has one; the number is on neither suppression list; the caller number is still held by this lead,
+//! is on no other call, and stays the lead's through the call; the call is written as an intent; the event. Whoever is
+//! second finds one of these conditions false, and nothing has happened.
+//!
+//! **Slots** are a map on the campaign and on the account, call id to the moment at which a silent call is looked up,
+//! taken under `size(slots) < cap`. Freeing a slot twice is harmless, a lowered cap holds at once, and a slot that should
+//! not be there names its call.
+//!
+//! How a call ends is in `settlement`.
+
+use dialpool_domain::call::{Call, CallReport, CallState, FIRST_LOOK_AFTER, HELD_THROUGH_CALL, SILENT_AFTER};
+use dialpool_domain::campaign::Campaign;
+use dialpool_domain::contact::Contact;
+use dialpool_domain::event::{Aggregate, Cause, EventData};
+use dialpool_domain::law::LegalBasis;
+use dialpool_domain::pool::Hold;
+use dialpool_domain::{CallId, Timestamp};
+
+use crate::campaigns::company_index;
+use crate::items::{AssignmentItem, CallItem, LineItem, NumberItem};
+use crate::pool::NumberWrite;
+use crate::suppression::PhoneHasher;
+use crate::transaction::{IntoAttribute, Item, Transacted, Write};
+use crate::{Store, StoreError, items, keys};
+
+/// A call that changes under us this often is in a storm of reports.
+pub(crate) const ROUNDS: u32 = 16;
+
+/// The list that holds for every company.
+const GLOBAL_LIST: &str = "*";
+
+/// A provider account: its name, and how many outbound calls it takes at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineLimits {
+    /// Names the account.
+    pub account: String,
+    /// Calls at once, of all companies (D6).
+    pub outbound: u32,
+}
+
+/// What a call is claimed with.
+#[derive(Debug)]
+pub struct Claim<'a> {
+    /// The id that the call gets.
+    pub call_id: &'a CallId,
+    /// The campaign, as it was read.
+    pub campaign: &'a Campaign,
+    /// The contact, as it was read.
+    pub contact: &'a Contact,
+    /// The number that the lead holds.
+    pub hold: &'a Hold,
+    /// The account that the call goes through.
+    pub line: &'a LineLimits,
+    /// Names the number called on the suppression lists.
+    pub hasher: &'a PhoneHasher,
+    /// Why calling is lawful.
+    pub legal_basis: &'a LegalBasis,
+    /// The last moment at which the provider may start the call.
+    pub start_by: Timestamp,
+}
+
+/// What became of a claim. None of these is an error.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claimed {
+    /// The call is ours to place, once.
+    Placed(Box<Call>),
+    /// The contact is not due any more: somebody else was faster.
+    NotDue,
+    /// The campaign does not run, or all its lines are taken.
+    CampaignFull,
+    /// All lines of the provider account are taken.
+    AccountFull,
+    /// The number called is on a suppression list.
+    Suppressed,
+    /// The lead does not hold the caller number any more, or the number is on another call.
+    NumberLost,
+    /// The caller number has no id at the provider and cannot dial.
+    NumberNotAtProvider,
+}
+
+/// What became of a call's move.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Moved {
+    /// The call is in the new state now.
+    Done(Box<Call>),
+    /// The call is as far or further: an old or repeated report.
+    Stale(Box<Call>),
+    /// The provider's id is not the one that is known: there are two calls where there must be one.
+    OtherCall {
+        /// The id that is known.
+        known: String,
+    },
+    /// There is no such call.
+    NotFound,
+}
+
+/// Something that a provider sent about a call, as it came.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LogEntry {
+    /// When it was taken in.
+    #[serde(rename(deserialize = "logged_at"), deserialize_with = "dialpool_domain::time::millis::deserialize")]
+    pub at: Timestamp,
+    /// The body as it came.
+    pub body: String,
+}
+
+impl Store {
+    /// Makes the provider account known, so that calls can be claimed on it.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it can be repeated.
+    pub async fn open_account(&self, account: &str) -> Result<(), StoreError> {
+        let mut item = keys::account_line(account);
+        item.insert("slots".to_owned(), aws_sdk_dynamodb::types::AttributeValue::M(Item::new()));
+        let _: Transacted = self.transact(vec![Write::insert(&self.tables.dialing, item)]).await?;
+        Ok(())
+    }
+
+    /// The calls that hold a slot of a provider account.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn account_slots(&self, account: &str) -> Result<Vec<String>, StoreError> {
+        let line: Option<LineItem> = self.get("line", &self.tables.dialing, keys::account_line(account)).await?;
+        Ok(line.map(|line| line.slots.into_keys().collect()).unwrap_or_default())
+    }
+
+    /// Claims a call: see the module's header.
+    ///
+    /// # Errors
+    /// When the store gives no answer. The call may be claimed then; it is found and settled as a silent one.
+    pub async fn claim(&self, cause: &Cause, claim: &Claim<'_>) -> Result<Claimed, StoreError> {
+        let company = &claim.campaign.company;
+        let number_key = keys::number(company, &claim.hold.number);
+        let (number, assignment) = tokio::try_join!(
+            self.get::<NumberItem>("number", &self.tables.pool, number_key),
+            self.assignment_item(company, &claim.hold.assignment_id),
+        )?;
+        let (Some(number), Some(assignment)) = (number, assignment) else { return Ok(Claimed::NumberLost) };
+        if number.assignment_id.as_ref() != Some(&claim.hold.assignment_id) || assignment.release_at <= cause.at {
+            return Ok(Claimed::NumberLost);
+        }
+        let Some(provider_number_id) = number.vapi_id else { return Ok(Claimed::NumberNotAtProvider) };
+        let call = CallItem {
+            call_id: claim.call_id.clone(),
+            company: company.clone(),
+            campaign_id: claim.campaign.id.clone(),
+            lead_id: claim.contact.lead.clone(),
+            to_number: claim.contact.phone.clone(),
+            from_number: claim.hold.number.clone(),
+            provider_number_id,
+            account: claim.line.account.clone(),
+            assignment_id: claim.hold.assignment_id.clone(),
+            attempt: u32::try_from(claim.contact.attempts.len() + 1).unwrap_or(u32::MAX),
+            call_state: CallState::Intent,
+            claimed_at: cause.at,
+            start_by: claim.start_by,
+            provider_call_id: None,
+            legal_basis: claim.legal_basis.clone(),
+            report: CallReport::default(),
+            check_at: Some(cause.at + FIRST_LOOK_AFTER),
+            check_shard: Some(keys::shard(claim.call_id.as_str())),
+            company_index: company_index("CALL", company),
+            created_at: cause.at,
+            item_version: 1,
+        };
+        let transacted = self.transact(self.claim_writes(cause, claim, &call, &assignment)?).await?;
+        Ok(match transacted {
+            Transacted::Done => Claimed::Placed(Box::new(call.into())),
+            // A repeated transaction whose first answer was lost finds its own call.
+            Transacted::Refused(refusal) if refusal.at(6) => Claimed::Placed(Box::new(call.into())),
+            Transacted::Refused(refusal) if refusal.at(3) || refusal.at(4) => Claimed::Suppressed,
+            Transacted::Refused(refusal) if refusal.at(0) => Claimed::NotDue,
+            Transacted::Refused(refusal) if refusal.at(1) => Claimed::CampaignFull,
+            Transacted::Refused(refusal) if refusal.at(2) => Claimed::AccountFull,
+            Transacted::Refused(_) => Claimed::NumberLost,
+        })
+    }
+
+    fn claim_writes(
+        &self,
+        cause: &Cause,
+        claim: &Claim<'_>,
+        call: &CallItem,
+        assignment: &AssignmentItem,
+    ) -> Result<Vec<Write>, StoreError> {
+        let Claim { call_id, campaign, contact, hold, .. } = claim;
+        let dialing = &self.tables.dialing;
+        let hash = claim.hasher.hash(&contact.phone);
+        let silent_at = cause.at + SILENT_AFTER;
+        let held_until = cause.at + HELD_THROUGH_CALL;
+        let extend = assignment.release_at < held_until;
+        let number = if extend {
+            self.available_from(&campaign.company, assignment, held_until)
+                .set("release_at = :available_at, hold_version = :hold_next")
+                .bind(":hold_next", assignment.hold_version + 1)
+        } else {
+            NumberWrite::new(&self.tables.pool, keys::number(&campaign.company, &hold.number))
+        };
+        let mut writes = vec![
+            Write::update(
+                dialing,
+                keys::contact(&campaign.id, &contact.phone),
+                "SET call_id = :call, due_at = :lease, attempts = list_append(attempts, :attempt), item_version = :next",
+            )
+            .when("item_version = :version AND attribute_not_exists(call_id) AND due_at <= :now")
+            .value(":call", call_id.as_str())
+            .value(":lease", held_until)
+            .value(":attempt", items::attribute("contact", &[cause.at.as_millis()])?)
+            .value(":next", contact.version + 1)
+            .value(":version", contact.version)
+            .value(":now", cause.at),
+            take_slot(dialing, keys::campaign(&campaign.id), call_id, silent_at)
+                .when("campaign_status = :running AND size(slots) < cap AND attribute_not_exists(slots.#call)")
+                .value(":running", "running"),
+            take_slot(dialing, keys::account_line(&claim.line.account), call_id, silent_at)
+                .when("size(slots) < :cap AND attribute_not_exists(slots.#call)")
+                .value(":cap", u64::from(claim.line.outbound)),
+            Write::check(dialing, keys::suppression(campaign.company.as_str(), &hash), "attribute_not_exists(pk)"),
+            Write::check(dialing, keys::suppression(GLOBAL_LIST, &hash), "attribute_not_exists(pk)"),
+            number
+                .set("active_call = :call")
+                .when(
+                    "assignment_id = :assignment AND hold_version = :hold_version AND attribute_not_exists(active_call)",
+                )
+                .bind(":call", call_id.as_str())
+                .bind(":assignment", hold.assignment_id.as_str())
+                .bind(":hold_version", assignment.hold_version)
+                .write(),
+            Write::insert(dialing, items::write("call", keys::call(call_id), call)?),
+            self.journal(
+                cause,
+                &campaign.company,
+                Aggregate::Call((*call_id).clone()),
+                1,
+                EventData::CallClaimed {
+                    campaign_id: campaign.id.clone(),
+                    lead: contact.lead.clone(),
+                    to: contact.phone.clone(),
+                    from: hold.number.clone(),
+                    assignment_id: hold.assignment_id.clone(),
+                    attempt: call.attempt,
+                    legal_basis: claim.legal_basis.clone(),
+                },
+            )?,
+        ];
+        if extend {
+            writes.extend(self.moved_apart_from_number(
+                cause,
+                &campaign.company,
+                assignment,
+                held_until,
+                assignment.appointment_at,
+            )?);
+        }
+        Ok(writes)
+    }
+
+    async fn call_item(&self, id: &CallId) -> Result<Option<CallItem>, StoreError> {
+        self.get("call", &self.tables.dialing, keys::call(id)).await
+    }
+
+    /// A call, of whatever company: the caller checks whose it is.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn call(&self, id: &CallId) -> Result<Option<Call>, StoreError> {
+        Ok(self.call_item(id).await?.map(Call::from))
+    }
+
+    /// Moves a call that is not over forward to another such state, and learns the provider's id of it.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it can be repeated.
+    pub async fn move_call(
+        &self,
+        cause: &Cause,
+        id: &CallId,
+        next: CallState,
+        provider_call_id: Option<&str>,
+        unclear: Option<&str>,
+    ) -> Result<Moved, StoreError> {
+        for _round in 0..ROUNDS {
+            let Some(item) = self.call_item(id).await? else { return Ok(Moved::NotFound) };
+            if let Some(known) = other_call(&item, provider_call_id) {
+                return Ok(Moved::OtherCall { known });
+            }
+            let data = match next {
+                CallState::Accepted => {
+                    EventData::CallAccepted { provider_call_id: provider_call_id.unwrap_or_default().to_owned() }
+                }
+                CallState::Ringing => EventData::CallRinging {},
+                CallState::InProgress => EventData::CallInProgress {},
+                CallState::Unknown => EventData::CallUnknown { cause: unclear.unwrap_or_default().to_owned() },
+                CallState::Intent
+                | CallState::Ended
+                | CallState::Failed
+                | CallState::Canceled
+                | CallState::TimedOut => return Ok(Moved::Stale(Box::new(item.into()))),
+            };
+            if !item.call_state.may_become(next) {
+                return Ok(Moved::Stale(Box::new(item.into())));
+            }
+            let check_at = if next == CallState::Unknown {
+                cause.at + FIRST_LOOK_AFTER
+            } else {
+                cause.at + SILENT_AFTER
+            };
+            let mut expression = "SET call_state = :state, item_version = :next, check_at = :check".to_owned();
+            if provider_call_id.is_some() {
+                expression.push_str(", provider_call_id = :provider");
+            }
+            let mut write = Write::update(&self.tables.dialing, keys::call(id), expression)
+                .when("item_version = :version")
+                .value(":state", next.as_str())
+                .value(":next", item.item_version + 1)
+                .value(":version", item.item_version)
+                .value(":check", check_at);
+            if let Some(provider_call_id) = provider_call_id {
+                write = write.value(":provider", provider_call_id);
+            }
+            let event =
+                self.journal(cause, &item.company, Aggregate::Call(id.clone()), item.item_version + 1, data)?;
+            match self.transact(vec![write, event]).await? {
+                Transacted::Done => {
+                    let provider_call_id = provider_call_id.map(str::to_owned).or(item.provider_call_id.clone());
+                    let moved = CallItem { call_state: next, provider_call_id, check_at: Some(check_at), ..item };
+                    return Ok(Moved::Done(Box::new(moved.into())));
+                }
+                Transacted::Refused(_) => {}
+            }
+        }
+        Err(StoreError::Busy(format!("{id} changed under {ROUNDS} attempts to move it")))
+    }
+
+    /// Notes that a call under way was looked up, and when to look again.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it can be repeated.
+    pub async fn check_call_again(&self, id: &CallId, check_at: Timestamp) -> Result<(), StoreError> {
+        let write = Write::update(&self.tables.dialing, keys::call(id), "SET check_at = :check")
+            .when("attribute_exists(check_shard)")
+            .value(":check", check_at);
+        let _: Transacted = self.transact(vec![write]).await?;
+        Ok(())
+    }
+
+    /// Appends what a provider sent about a call to the call's log (D9). The same entry again changes nothing.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it can be repeated.
+    pub async fn log_call(&self, at: Timestamp, id: &CallId, entry: &str, body: &str) -> Result<(), StoreError> {
+        let mut item = keys::call_log(id, entry);
+        item.insert("logged_at".to_owned(), at.into_attribute());
+        item.insert("body".to_owned(), body.into_attribute());
+        let _: Transacted = self.transact(vec![Write::insert(&self.tables.dialing, item)]).await?;
+        Ok(())
+    }
+
+    /// What providers sent about a call, by entry.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn call_log(&self, id: &CallId) -> Result<Vec<LogEntry>, StoreError> {
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.tables.dialing)
+            .consistent_read(true)
+            .key_condition_expression("pk = :call AND begins_with(sk, :entry)")
+            .expression_attribute_values(":call", keys::call_partition(id).into_attribute())
+            .expression_attribute_values(":entry", keys::LOG_PREFIX.into_attribute())
+            .into_paginator()
+            .items()
+            .send();
+        let mut entries: Vec<LogEntry> = Vec::new();
+        while let Some(item) = pages.next().await {
+            entries.push(items::read("call log", item?)?);
+        }
+        entries.sort_by_key(|entry| entry.at);
+        Ok(entries)
+    }
+
+    /// The calls, of whatever company, that are to be looked up by `now`: at most `limit`. Read from an index that may
+    /// lag by a moment; settling one checks again.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn silent_calls(&self, now: Timestamp, limit: usize) -> Result<Vec<CallId>, StoreError> {
+        let mut silent = Vec::new();
+        for shard in 0..keys::SHARDS {
+            let mut pages = self
+                .client
+                .query()
+                .table_name(&self.tables.dialing)
+                .index_name("by_check")
+                .key_condition_expression("check_shard = :shard AND check_at <= :now")
+                .expression_attribute_values(":shard", keys::shard_name(shard).into_attribute())
+                .expression_attribute_values(":now", now.into_attribute())
+                .into_paginator()
+                .items()
+                .send();
+            while let Some(item) = pages.next().await {
+                let item = item?;
+                let pk = item.get("pk").and_then(|pk| pk.as_s().ok()).and_then(|pk| pk.strip_prefix("CALL#"));
+                silent.extend(pk.and_then(|id| id.parse().ok()));
+                if silent.len() == limit {
+                    return Ok(silent);
+                }
+            }
+        }
+        Ok(silent)
+    }
+}
+
+/// The write that takes a slot, until somebody looks at `silent_at` what became of the call.
+fn take_slot(table: &str, key: Item, call: &CallId, silent_at: Timestamp) -> Write {
+    Write::update(table, key, "SET slots.#call = :silent_at").name("#call", call.as_str()).value(":silent_at", silent_at)
+}
+
+/// The provider's id that is known of a call, when it is another than the one reported.
+pub(crate) fn other_call(item: &CallItem, reported: Option<&str>) -> Option<String> {
+    let known = item.provider_call_id.as_deref()?;
+    (reported? != known).then(|| known.to_owned())
+}
+
+impl From<CallItem> for Call {
+    fn from(item: CallItem) -> Self {
+        Self {
+            id: item.call_id,
+            company: item.company,
+            campaign_id: item.campaign_id,
+            lead: item.lead_id,
+            to: item.to_number,
+            from: item.from_number,
+            provider_number_id: item.provider_number_id,
+            assignment_id: item.assignment_id,
+            attempt: item.attempt,
+            state: item.call_state,
+            claimed_at: item.claimed_at,
+            start_by: item.start_by,
+            provider_call_id: item.provider_call_id,
+            legal_basis: item.legal_basis,
+            report: item.report,
+            version: item.item_version,
+        }
+    }
+}

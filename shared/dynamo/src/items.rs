@@ -1,0 +1,256 @@
+//! What the tables hold, item by item. `TABLES.md` shows the same as charts.
+//!
+//! An attribute that has no value is left out: `NULL` would break every `attribute_not_exists`.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use dialpool_domain::call::{CallReport, CallState};
+use dialpool_domain::campaign::{CampaignStatus, Cap};
+use dialpool_domain::contact::Address;
+use dialpool_domain::law::LegalBasis;
+use dialpool_domain::place::{AreaCode, State};
+use dialpool_domain::pool::{HoldHours, ReleaseReason, Tier};
+use dialpool_domain::retry::DoneReason;
+use dialpool_domain::time::millis;
+use dialpool_domain::{AssignmentId, CallId, CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp, Usd};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::StoreError;
+use crate::transaction::Item;
+
+/// Reads an item.
+pub(crate) fn read<T: DeserializeOwned>(entity: &'static str, item: Item) -> Result<T, StoreError> {
+    serde_dynamo::from_item(item).map_err(|error| StoreError::unreadable(entity, error))
+}
+
+/// Writes an item: `key`, and the attributes of `body`.
+pub(crate) fn write<T: Serialize>(entity: &'static str, key: Item, body: &T) -> Result<Item, StoreError> {
+    let mut item: Item = serde_dynamo::to_item(body).map_err(|error| StoreError::unreadable(entity, error))?;
+    item.extend(key);
+    Ok(item)
+}
+
+/// Writes a value that is part of an item.
+pub(crate) fn attribute<T: Serialize>(entity: &'static str, value: &T) -> Result<AttributeValue, StoreError> {
+    serde_dynamo::to_attribute_value(value).map_err(|error| StoreError::unreadable(entity, error))
+}
+
+/// A number of a company's pool: `CO#<company>` / `NUM#<e164>`.
+///
+/// Assignable exactly when `available_at` is not in the future: a moment in the past is when it came free, one in the
+/// future when its hold, its rest or its quarantine ends; none at all means retired.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct NumberItem {
+    pub(crate) e164: PhoneNumber,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) area: Option<AreaCode>,
+    /// The state it is local to (`state` would suggest a condition; it is a place).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) region: Option<State>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) vapi_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) signalwire_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) label: Option<String>,
+    #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub(crate) available_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) area_available: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) state_available: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) assignment_id: Option<AssignmentId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) held_by: Option<LeadId>,
+    #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub(crate) release_at: Option<Timestamp>,
+    /// Changes of the present hold: the sequence of its last event.
+    #[serde(default)]
+    pub(crate) hold_version: u64,
+    /// After a call the number rests until then.
+    #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub(crate) rest_until: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) active_call: Option<CallId>,
+    #[serde(default)]
+    pub(crate) calls: u64,
+    #[serde(default)]
+    pub(crate) answered: u64,
+    #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub(crate) last_used_at: Option<Timestamp>,
+}
+
+/// What a local index of the pool shows of a number: enough to pick it.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct CandidateItem {
+    #[serde(rename = "sk")]
+    pub(crate) sort_key: String,
+    #[serde(with = "millis")]
+    pub(crate) available_at: Timestamp,
+    #[serde(default)]
+    pub(crate) area: Option<AreaCode>,
+    #[serde(default)]
+    pub(crate) region: Option<State>,
+    #[serde(default)]
+    pub(crate) assignment_id: Option<AssignmentId>,
+    #[serde(default)]
+    pub(crate) held_by: Option<LeadId>,
+    #[serde(default)]
+    pub(crate) hold_version: u64,
+    #[serde(default)]
+    pub(crate) active_call: Option<CallId>,
+}
+
+/// The hold of a lead: `LEAD#<company>#<lead>` / `HOLD`. Its `assignment_id` is there exactly while the number's is.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct HoldItem {
+    #[serde(default)]
+    pub(crate) assignment_id: Option<AssignmentId>,
+    #[serde(default)]
+    pub(crate) e164: Option<PhoneNumber>,
+    #[serde(default, with = "millis::option")]
+    pub(crate) held_since: Option<Timestamp>,
+    #[serde(default, with = "millis::option")]
+    pub(crate) release_at: Option<Timestamp>,
+}
+
+/// One hold from grant to end: `ASG#<company>#<id>` / `ASSIGNMENT`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct AssignmentItem {
+    pub(crate) assignment_id: AssignmentId,
+    pub(crate) company: CompanyId,
+    pub(crate) held_by: LeadId,
+    pub(crate) e164: PhoneNumber,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) area: Option<AreaCode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) region: Option<State>,
+    pub(crate) tier: Tier,
+    #[serde(with = "millis")]
+    pub(crate) held_since: Timestamp,
+    #[serde(with = "millis")]
+    pub(crate) release_at: Timestamp,
+    /// What a cancelled appointment falls back to.
+    #[serde(with = "millis")]
+    pub(crate) default_release_at: Timestamp,
+    #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub(crate) appointment_at: Option<Timestamp>,
+    #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub(crate) ended_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) end_reason: Option<ReleaseReason>,
+    pub(crate) hold_version: u64,
+}
+
+/// A campaign: `CAMP#<id>` / `CAMPAIGN`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CampaignItem {
+    pub(crate) campaign_id: CampaignId,
+    pub(crate) company: CompanyId,
+    pub(crate) label: String,
+    pub(crate) assistant_id: String,
+    pub(crate) campaign_status: CampaignStatus,
+    pub(crate) cap: Cap,
+    pub(crate) hold_hours: HoldHours,
+    #[serde(with = "millis")]
+    pub(crate) created_at: Timestamp,
+    /// Present while running: files the campaign in the index of running ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) running_shard: Option<String>,
+    /// Files the campaign among those of its company.
+    pub(crate) company_index: String,
+    /// Calls under way, each with the moment at which it is looked up if it stays silent.
+    pub(crate) slots: BTreeMap<CallId, i64>,
+    pub(crate) item_version: u64,
+    #[serde(default)]
+    pub(crate) n_contacts: u64,
+    #[serde(default)]
+    pub(crate) n_open: u64,
+    #[serde(default)]
+    pub(crate) n_calls: u64,
+    #[serde(default)]
+    pub(crate) n_answered: u64,
+    #[serde(default)]
+    pub(crate) n_no_answer: u64,
+    #[serde(default)]
+    pub(crate) n_busy: u64,
+    #[serde(default)]
+    pub(crate) n_voicemail: u64,
+    #[serde(default)]
+    pub(crate) n_failed: u64,
+    /// US dollars, in ten-thousandths.
+    #[serde(default)]
+    pub(crate) cost_e4: i64,
+}
+
+/// A line that calls share, of a company or of a provider account: `slots` as in the campaign.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct LineItem {
+    pub(crate) slots: BTreeMap<String, i64>,
+}
+
+/// A contact: `CAMP#<id>` / `CON#<e164>`. `due_at` is there while it may still be dialed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ContactItem {
+    pub(crate) e164: PhoneNumber,
+    pub(crate) lead_id: LeadId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) label: Option<String>,
+    #[serde(flatten)]
+    pub(crate) address: Address,
+    #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub(crate) due_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) call_id: Option<CallId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) done: Option<DoneReason>,
+    /// When each attempt that counts was made, in milliseconds since 1970, ascending.
+    #[serde(default)]
+    pub(crate) attempts: Vec<i64>,
+    /// How many of them the provider failed.
+    #[serde(default)]
+    pub(crate) provider_failures: u32,
+    pub(crate) item_version: u64,
+}
+
+/// A call: `CALL#<id>` / `CALL`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CallItem {
+    pub(crate) call_id: CallId,
+    pub(crate) company: CompanyId,
+    pub(crate) campaign_id: CampaignId,
+    pub(crate) lead_id: LeadId,
+    pub(crate) to_number: PhoneNumber,
+    pub(crate) from_number: PhoneNumber,
+    pub(crate) provider_number_id: String,
+    pub(crate) account: String,
+    pub(crate) assignment_id: AssignmentId,
+    pub(crate) attempt: u32,
+    pub(crate) call_state: CallState,
+    #[serde(with = "millis")]
+    pub(crate) claimed_at: Timestamp,
+    #[serde(with = "millis")]
+    pub(crate) start_by: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) provider_call_id: Option<String>,
+    pub(crate) legal_basis: LegalBasis,
+    pub(crate) report: CallReport,
+    /// Present while the call is not over: when to look it up.
+    #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub(crate) check_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) check_shard: Option<String>,
+    pub(crate) company_index: String,
+    #[serde(with = "millis")]
+    pub(crate) created_at: Timestamp,
+    pub(crate) item_version: u64,
+}
+
+impl CampaignItem {
+    pub(crate) fn cost(&self) -> Usd {
+        Usd::from_ten_thousandths(self.cost_e4)
+    }
+}

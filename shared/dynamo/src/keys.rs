@@ -1,0 +1,120 @@
+//! The keys of every item, and of every index. No key is spelled anywhere else.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use dialpool_domain::place::{AreaCode, State};
+use dialpool_domain::{AssignmentId, CallId, CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp};
+
+use crate::transaction::Item;
+
+/// Over how many partitions the sparse time indexes are spread.
+pub(crate) const SHARDS: u8 = 4;
+
+pub(crate) const NUMBER_PREFIX: &str = "NUM#";
+pub(crate) const CONTACT_PREFIX: &str = "CON#";
+pub(crate) const EVENT_PREFIX: &str = "EVT#";
+pub(crate) const LOG_PREFIX: &str = "LOG#";
+
+fn key(pk: String, sk: impl Into<String>) -> Item {
+    Item::from([("pk".to_owned(), AttributeValue::S(pk)), ("sk".to_owned(), AttributeValue::S(sk.into()))])
+}
+
+pub(crate) fn pool(company: &CompanyId) -> String {
+    format!("CO#{company}")
+}
+
+pub(crate) fn number(company: &CompanyId, number: &PhoneNumber) -> Item {
+    key(pool(company), format!("{NUMBER_PREFIX}{number}"))
+}
+
+pub(crate) fn hold(company: &CompanyId, lead: &LeadId) -> Item {
+    key(format!("LEAD#{company}#{lead}"), "HOLD")
+}
+
+pub(crate) fn assignment(company: &CompanyId, id: &AssignmentId) -> Item {
+    key(format!("ASG#{company}#{id}"), "ASSIGNMENT")
+}
+
+/// The sort key of a local index: `prefix`, then the moment in 13 digits, so that text order is time order.
+pub(crate) fn by_place(prefix: &str, at: Timestamp) -> String {
+    format!("{prefix}#{:013}", at.as_millis())
+}
+
+pub(crate) fn area_available(area: Option<&AreaCode>, at: Timestamp) -> Option<String> {
+    area.map(|area| by_place(area.as_str(), at))
+}
+
+pub(crate) fn state_available(state: Option<&State>, at: Timestamp) -> Option<String> {
+    state.map(|state| by_place(state.as_str(), at))
+}
+
+/// The partition of a sparse index that `id` is filed under.
+pub(crate) fn shard(id: &str) -> String {
+    let sum = id.bytes().fold(0u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
+    shard_name(sum % SHARDS)
+}
+
+pub(crate) fn shard_name(shard: u8) -> String {
+    format!("SHARD#{shard}")
+}
+
+pub(crate) fn campaign_partition(campaign: &CampaignId) -> String {
+    format!("CAMP#{campaign}")
+}
+
+pub(crate) fn campaign(campaign: &CampaignId) -> Item {
+    key(campaign_partition(campaign), "CAMPAIGN")
+}
+
+pub(crate) fn contact(campaign: &CampaignId, phone: &PhoneNumber) -> Item {
+    key(campaign_partition(campaign), format!("{CONTACT_PREFIX}{phone}"))
+}
+
+pub(crate) fn call_partition(call: &CallId) -> String {
+    format!("CALL#{call}")
+}
+
+pub(crate) fn call(call: &CallId) -> Item {
+    key(call_partition(call), "CALL")
+}
+
+pub(crate) fn call_log(call: &CallId, entry: &str) -> Item {
+    key(call_partition(call), format!("{LOG_PREFIX}{entry}"))
+}
+
+
+pub(crate) fn account_line(account: &str) -> Item {
+    key(format!("ACCOUNT#{account}"), "LINE")
+}
+
+pub(crate) fn suppression(list: &str, hash: &str) -> Item {
+    key(format!("SUP#{list}#{hash}"), "SUPPRESSION")
+}
+
+pub(crate) fn company(company: &CompanyId) -> Item {
+    key(format!("CO#{company}"), "COMPANY")
+}
+
+pub(crate) fn api_key(id: &str) -> Item {
+    key(format!("KEY#{id}"), "KEY")
+}
+
+/// Events are filed by company and aggregate: one company's journal cannot be read through another's ids.
+pub(crate) fn journal_partition(company: &CompanyId, aggregate: &str) -> String {
+    format!("CO#{company}#{aggregate}")
+}
+
+pub(crate) fn event(company: &CompanyId, aggregate: &str, sequence: u64) -> Item {
+    key(journal_partition(company, aggregate), format!("{EVENT_PREFIX}{sequence:010}"))
+}
+
+pub(crate) fn idempotency(company: &CompanyId, name: &str) -> Item {
+    key(format!("IDEM#{company}#{name}"), "IDEM")
+}
+
+pub(crate) fn decision(company: &CompanyId, trigger: &str) -> Item {
+    key(format!("DEC#{company}#{trigger}"), "DECISION")
+}
+
+pub(crate) fn inbox_part(reference: &str, part: usize) -> Item {
+    key(format!("INBOX#{reference}"), format!("PART#{part:04}"))
+}

@@ -1,0 +1,59 @@
+//! Everything Dialpool keeps: the only crate that knows DynamoDB. `TABLES.md` has the entities and access patterns.
+//!
+//! A change of state is one transaction: the items it is true of and the journal's event go together or not at all.
+//! Lost races and repeated requests are outcomes, not errors; an error means that the change could not be carried out,
+//! and [`StoreError::is_transient`] says whether trying again may help.
+
+mod campaigns;
+mod dialing;
+mod error;
+mod idempotency;
+mod inbox;
+mod items;
+mod journal;
+mod keys;
+mod people;
+mod pool;
+mod settlement;
+mod suppression;
+mod transaction;
+
+pub use campaigns::{Added, Commanded, ContactPage};
+pub use dialing::{Claim, Claimed, LineLimits, LogEntry, Moved};
+pub use error::StoreError;
+pub use idempotency::{Begun, StoredAnswer};
+pub use journal::event_of_stream_image;
+pub use people::{ApiKey, Company, KeyFound, NewApiKey};
+pub use pool::{Assigned, Assignment, Changed, Imported, NumberState, PoolSummary, Request};
+pub use settlement::{Ended, Settlement};
+pub use suppression::{PhoneHasher, Suppressed};
+
+use aws_sdk_dynamodb::Client;
+
+/// The names of the tables, as deployed.
+#[derive(Debug, Clone)]
+pub struct Tables {
+    /// Numbers, holds, assignments.
+    pub pool: String,
+    /// Campaigns, contacts, calls, lines, suppression lists.
+    pub dialing: String,
+    /// Companies and API keys.
+    pub people: String,
+    /// The journal of events; idempotency; decisions.
+    pub journal: String,
+}
+
+/// Access to the tables. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    client: Client,
+    tables: Tables,
+    spread: pool::Spread,
+}
+
+impl Store {
+    /// A store over `client`.
+    pub fn new(client: Client, tables: Tables) -> Self {
+        Self { client, tables, spread: pool::Spread::default() }
+    }
+}

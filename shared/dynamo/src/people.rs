@@ -1,0 +1,118 @@
+//! Companies and the keys that their callers present.
+
+use dialpool_domain::pool::HoldHours;
+use dialpool_domain::{CompanyId, Timestamp, time::millis};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::transaction::{Transacted, Write};
+use crate::{Store, StoreError, items, keys};
+
+/// A tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Company {
+    /// Its id.
+    pub company: CompanyId,
+    /// A name for people.
+    pub label: String,
+    /// How long a number is held for a lead when nothing else is said.
+    #[serde(default)]
+    pub hold_hours: HoldHours,
+}
+
+/// An API key as it is kept: never the secret, only its hash.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ApiKey {
+    /// The public part.
+    pub key_id: String,
+    /// SHA-256 of the secret part, in hexadecimal digits. The secret has 256 random bits: a slow hash adds nothing.
+    pub secret_sha256: String,
+    /// The one company that it opens.
+    pub company: CompanyId,
+    /// From then on it opens nothing.
+    #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<Timestamp>,
+    /// Since when it is withdrawn.
+    #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A key to be made.
+#[derive(Debug)]
+pub struct NewApiKey<'a> {
+    /// The public part.
+    pub key_id: &'a str,
+    /// The secret part.
+    pub secret: &'a str,
+    /// The one company that it opens.
+    pub company: &'a CompanyId,
+    /// From then on it opens nothing; `None`: until it is revoked.
+    pub valid_until: Option<Timestamp>,
+}
+
+/// What is known of a key that somebody presents.
+#[must_use]
+#[derive(Debug, Clone)]
+pub enum KeyFound {
+    /// The key, to be compared with what was presented.
+    Valid(ApiKey),
+    /// It was withdrawn or has run out.
+    Over,
+    /// There is no such key.
+    Unknown,
+}
+
+impl Store {
+    /// Makes a company, or renames it; its settings stay when it is there already.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it can be repeated.
+    pub async fn put_company(&self, company: &Company) -> Result<(), StoreError> {
+        let key = keys::company(&company.company);
+        let insert = Write::insert(&self.tables.people, items::write("company", key.clone(), company)?);
+        if let Transacted::Refused(_) = self.transact(vec![insert]).await? {
+            let rename = Write::update(&self.tables.people, key, "SET label = :label")
+                .value(":label", company.label.as_str());
+            let _: Transacted = self.transact(vec![rename]).await?;
+        }
+        Ok(())
+    }
+
+    /// A company.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn company(&self, company: &CompanyId) -> Result<Option<Company>, StoreError> {
+        self.get("company", &self.tables.people, keys::company(company)).await
+    }
+
+    /// Stores the hash of a new key. Returns whether the key id was free.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn put_api_key(&self, new: &NewApiKey<'_>) -> Result<bool, StoreError> {
+        let key = ApiKey {
+            key_id: new.key_id.to_owned(),
+            secret_sha256: hex::encode(Sha256::digest(new.secret)),
+            company: new.company.clone(),
+            valid_until: new.valid_until,
+            revoked_at: None,
+        };
+        let item = items::write("API key", keys::api_key(new.key_id), &key)?;
+        let transacted = self.transact(vec![Write::insert(&self.tables.people, item)]).await?;
+        Ok(matches!(transacted, Transacted::Done))
+    }
+
+    /// The key with this public part, as far as it is good at `now`.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn api_key(&self, now: Timestamp, key_id: &str) -> Result<KeyFound, StoreError> {
+        let found: Option<ApiKey> = self.get("API key", &self.tables.people, keys::api_key(key_id)).await?;
+        Ok(match found {
+            None => KeyFound::Unknown,
+            Some(key) if key.revoked_at.is_some() || key.valid_until.is_some_and(|end| end <= now) => KeyFound::Over,
+            Some(key) => KeyFound::Valid(key),
+        })
+    }
+}

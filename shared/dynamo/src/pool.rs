@@ -1,0 +1,1038 @@
+//! The pool: one number for one lead, lock-free.
+//!
+//! A number is its next available time. Three kinds of item tell of a hold, and all change in one transaction: the
+//! number, the lead's hold, and the assignment (its history). A hold A exists exactly while `number.assignment_id = A`
+//! and `lead.assignment_id = A`; whoever ends it ends it in all three, and its journal gets the one `number.released`.
+//!
+//! **Assign.** (1) Read, strongly consistent and at the same time: the lead's hold, and per tier the numbers that have
+//! been available longest. A live hold is the answer; a hold that is over is closed first. (2) One transaction: number
+//! (still available, still in the state that was read), hold (absent), assignment, event; when the number's former hold
+//! had expired without anybody writing it down, the same transaction closes that one. Refused because somebody was
+//! faster: the next of the candidates; when they run out, read again.
+//!
+//! **Contention.** Leads that come together must not all want the oldest number. The first choice is spread over the
+//! oldest candidates by a hash of the lead; how widely follows what was lost lately: a lone caller gets the exact order,
+//! a crowd a window of up to [`WINDOW`] numbers.
+//!
+//! **Release, extend, book** carry the assignment id into the condition: late or repeated ones change nothing.
+//!
+//! Not here: caps, health and warm-up of numbers; they are moments too, and will move `available_at`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use dialpool_domain::event::{Aggregate, Cause, EventData};
+use dialpool_domain::place::{AreaCode, Place, State};
+use dialpool_domain::pool::{AFTER_APPOINTMENT, CLOCK_SKEW, Hold, HoldHours, NewNumber, ReleaseReason, Tier};
+use dialpool_domain::{AssignmentId, CompanyId, LeadId, PhoneNumber, Timestamp};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::items::{AssignmentItem, CandidateItem, HoldItem, NumberItem};
+use crate::transaction::{IntoAttribute, Item, Transacted, Write};
+use crate::{Store, StoreError, items, keys};
+
+/// The most candidates that one read brings.
+const WINDOW: u32 = 400;
+
+/// The fewest candidates that one read brings: a lost race picks among them without reading again.
+const SMALLEST_READ: u32 = 16;
+
+/// Reads before an assign gives up on a pool in which every choice is lost.
+const ROUNDS: u32 = 16;
+
+/// Choices per read: after this many losses what was read is stale.
+const CHOICES: usize = 6;
+
+/// Over how many of the oldest numbers the first choice is spread, learned from races lost lately.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Spread(Arc<AtomicU32>);
+
+impl Spread {
+    fn width(&self) -> u32 {
+        self.0.load(Ordering::Relaxed).clamp(1, WINDOW)
+    }
+
+    fn lost(&self) {
+        self.0.store((self.width() * 2).clamp(16, WINDOW), Ordering::Relaxed);
+    }
+
+    fn won(&self) {
+        let width = self.width();
+        self.0.store(width - width.div_ceil(64).min(width - 1), Ordering::Relaxed);
+    }
+}
+
+/// A lead's request for a number.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The tenant.
+    pub company: CompanyId,
+    /// Who asks.
+    pub lead: LeadId,
+    /// Where the lead is: a number from there is preferred.
+    pub place: Place,
+    /// How long the number is held.
+    pub hold: HoldHours,
+    /// The id that a new hold gets; a repeated request must bring a new one.
+    pub assignment_id: AssignmentId,
+}
+
+/// What became of a request for a number. None of these is an error.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Assigned {
+    /// The lead holds this number now.
+    Granted(Hold, Tier),
+    /// The lead held it already: the request was made before.
+    AlreadyHeld(Hold),
+    /// Every number of the company is taken; the next one comes free then. `None`: the company has no numbers.
+    Exhausted {
+        /// When the next number comes free.
+        next_at: Option<Timestamp>,
+    },
+}
+
+/// One hold from grant to end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Assignment {
+    /// The hold; its `release_at` is when it was over, once it is.
+    #[serde(flatten)]
+    pub hold: Hold,
+    /// How local the number is to the lead.
+    pub tier: Tier,
+    /// The appointment that it is booked for.
+    pub appointment_at: Option<Timestamp>,
+    /// Since when it is over, and why; an expired hold may be over before this says so.
+    pub ended: Option<(Timestamp, ReleaseReason)>,
+}
+
+/// What became of a change of a hold.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changed {
+    /// It was made; this is the hold now.
+    Done(Assignment),
+    /// The hold is over: a late or repeated request. Nothing changed.
+    AlreadyOver(Assignment),
+    /// The company has no such hold.
+    NotFound,
+}
+
+/// What became of an imported number.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Imported {
+    /// The company has it now.
+    Added,
+    /// The company had it; what was given replaces what was known.
+    Updated,
+}
+
+/// A number of a pool, for reports.
+#[derive(Debug, Clone, Serialize)]
+pub struct NumberState {
+    /// The number.
+    pub number: PhoneNumber,
+    /// A name for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its area code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub area: Option<AreaCode>,
+    /// The state it is local to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<State>,
+    /// Its id at Vapi.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vapi_id: Option<String>,
+    /// From when on it can be assigned; none when it is retired.
+    pub available_at: Option<Timestamp>,
+    /// Who holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<LeadId>,
+    /// The hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assignment_id: Option<AssignmentId>,
+    /// Calls made from it.
+    pub calls: u64,
+    /// Calls that a person answered.
+    pub answered: u64,
+}
+
+/// A pool in figures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct PoolSummary {
+    /// Numbers that can be assigned now.
+    pub available: u64,
+    /// Numbers held by a lead.
+    pub assigned: u64,
+    /// Numbers that rest after a call.
+    pub resting: u64,
+    /// Numbers out of service.
+    pub retired: u64,
+}
+
+struct Candidate {
+    item: CandidateItem,
+    number: PhoneNumber,
+    tier: Tier,
+}
+
+/// What a read of the pool brought.
+struct Snapshot {
+    hold: Option<HoldItem>,
+    candidates: Vec<Candidate>,
+    next_at: Option<Timestamp>,
+}
+
+/// Why one transaction of an assign did not grant the number.
+enum Lost {
+    /// Somebody took the number.
+    Number,
+    /// The lead got a number by another request.
+    Lead,
+}
+
+impl Store {
+    /// Gives the lead one number of its company, for itself alone, or says which one it holds.
+    ///
+    /// # Errors
+    /// When the store gives no answer; the number may be held then, and asking again tells.
+    pub async fn assign(&self, cause: &Cause, request: &Request) -> Result<Assigned, StoreError> {
+        let mut losses = 0;
+        for _round in 0..ROUNDS {
+            let mut seen = self.read_pool(cause.at, request).await?;
+            if let Some(hold) = seen.hold.as_ref().and_then(|item| item.hold(request)) {
+                if hold.is_live(cause.at) {
+                    return Ok(Assigned::AlreadyHeld(hold));
+                }
+                let _: Changed =
+                    self.close_expired_by(cause, &request.company, &hold.assignment_id, cause.at).await?;
+                continue;
+            }
+            if seen.candidates.is_empty() {
+                return Ok(Assigned::Exhausted { next_at: seen.next_at });
+            }
+            for _choice in 0..CHOICES {
+                let Some(candidate) = self.choose(&mut seen.candidates, request, losses) else { break };
+                match self.take(cause, request, &candidate).await? {
+                    Ok(hold) => {
+                        if losses == 0 {
+                            self.spread.won();
+                        }
+                        return Ok(Assigned::Granted(hold, candidate.tier));
+                    }
+                    Err(Lost::Number) => {
+                        losses += 1;
+                        self.spread.lost();
+                    }
+                    Err(Lost::Lead) => break,
+                }
+            }
+        }
+        Err(StoreError::Busy(format!("every choice of {ROUNDS} reads of the pool was lost")))
+    }
+
+    /// Picks a candidate of the nearest tier that has any: the oldest when nothing was lost lately, else one of the oldest
+    /// by a hash of the lead and of what this request lost already.
+    fn choose(&self, candidates: &mut Vec<Candidate>, request: &Request, losses: u32) -> Option<Candidate> {
+        let tier = candidates.first()?.tier;
+        let in_tier = candidates.iter().take_while(|candidate| candidate.tier == tier).count();
+        let width = in_tier.min(self.spread.width() as usize);
+        let digest = Sha256::digest(format!("{}/{}/{losses}", request.lead, request.assignment_id));
+        let draw = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
+        Some(candidates.remove(draw as usize % width))
+    }
+
+    async fn read_pool(&self, now: Timestamp, request: &Request) -> Result<Snapshot, StoreError> {
+        let limit = (self.spread.width() * 2).clamp(SMALLEST_READ, WINDOW);
+        let area = request.place.area.as_ref().map(AreaCode::as_str);
+        let state = request.place.state.as_ref().map(State::as_str);
+        let (hold, area, state, any) = tokio::try_join!(
+            self.get("hold", &self.tables.pool, keys::hold(&request.company, &request.lead)),
+            self.local_candidates(&request.company, ("by_area", "area_available"), area, now, limit),
+            self.local_candidates(&request.company, ("by_state", "state_available"), state, now, limit),
+            self.oldest(&request.company, limit),
+        )?;
+        let mut next_at = None;
+        let mut candidates = Vec::new();
+        let mut known = BTreeSet::new();
+        for (tier, rows) in [(Tier::Area, area), (Tier::State, state), (Tier::Any, any)] {
+            for item in rows {
+                let over_at = if item.assignment_id.is_some() { item.available_at + CLOCK_SKEW } else { item.available_at };
+                if over_at > now {
+                    if tier == Tier::Any {
+                        next_at = Some(next_at.map_or(over_at, |next: Timestamp| next.min(over_at)));
+                    }
+                    continue;
+                }
+                let number = item.number()?;
+                if item.active_call.is_none() && known.insert(number.clone()) {
+                    candidates.push(Candidate { item, number, tier });
+                }
+            }
+        }
+        Ok(Snapshot { hold, candidates, next_at })
+    }
+
+    /// The numbers that have been, or will be, available first.
+    async fn oldest(&self, company: &CompanyId, limit: u32) -> Result<Vec<CandidateItem>, StoreError> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.tables.pool)
+            .index_name("by_available")
+            .consistent_read(true)
+            .key_condition_expression("pk = :pool")
+            .expression_attribute_values(":pool", keys::pool(company).into_attribute())
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send()
+            .await?;
+        page.items.unwrap_or_default().into_iter().map(|item| items::read("number", item)).collect()
+    }
+
+    /// The available numbers of one area code or state, longest available first.
+    async fn local_candidates(
+        &self,
+        company: &CompanyId,
+        (index, attribute): (&str, &str),
+        place: Option<&str>,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<CandidateItem>, StoreError> {
+        let Some(place) = place else { return Ok(Vec::new()) };
+        let page = self
+            .client
+            .query()
+            .table_name(&self.tables.pool)
+            .index_name(index)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pool AND #available BETWEEN :first AND :now")
+            .expression_attribute_names("#available", attribute)
+            .expression_attribute_values(":pool", keys::pool(company).into_attribute())
+            .expression_attribute_values(":first", keys::by_place(place, Timestamp::from_millis(0)).into_attribute())
+            .expression_attribute_values(":now", keys::by_place(place, now).into_attribute())
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send()
+            .await?;
+        page.items.unwrap_or_default().into_iter().map(|item| items::read("number", item)).collect()
+    }
+
+    /// The transaction of an assign.
+    async fn take(
+        &self,
+        cause: &Cause,
+        request: &Request,
+        candidate: &Candidate,
+    ) -> Result<Result<Hold, Lost>, StoreError> {
+        let Request { company, lead, assignment_id, .. } = request;
+        let release_at = cause.at + request.hold.duration();
+        let hold = Hold {
+            assignment_id: assignment_id.clone(),
+            company: company.clone(),
+            lead: lead.clone(),
+            number: candidate.number.clone(),
+            held_since: cause.at,
+            release_at,
+        };
+        let assignment = AssignmentItem {
+            assignment_id: assignment_id.clone(),
+            company: company.clone(),
+            held_by: lead.clone(),
+            e164: candidate.number.clone(),
+            area: candidate.item.area.clone(),
+            region: candidate.item.region.clone(),
+            tier: candidate.tier,
+            held_since: cause.at,
+            release_at,
+            default_release_at: release_at,
+            appointment_at: None,
+            ended_at: None,
+            end_reason: None,
+            hold_version: 1,
+        };
+        let former = candidate.item.assignment_id.as_ref().zip(candidate.item.held_by.as_ref());
+        let number = self
+            .available_from(company, &assignment, release_at)
+            .set("assignment_id = :assignment, held_by = :lead, held_since = :now, release_at = :release_at")
+            .set("release_shard = :shard, hold_version = :one")
+            .write()
+            .value(":assignment", assignment_id.as_str())
+            .value(":lead", lead.as_str())
+            .value(":now", cause.at)
+            .value(":release_at", release_at)
+            .value(":shard", keys::shard(assignment_id.as_str()))
+            .value(":one", 1u64);
+        let number = match &former {
+            None => number.when(
+                "available_at <= :now AND attribute_not_exists(assignment_id) AND attribute_not_exists(active_call)",
+            ),
+            Some((former, _)) => number
+                .when("available_at <= :over AND assignment_id = :former AND attribute_not_exists(active_call)")
+                .value(":former", former.as_str())
+                .value(":over", cause.at - CLOCK_SKEW),
+        };
+        let mut writes = vec![
+            number,
+            Write::update(
+                &self.tables.pool,
+                keys::hold(company, lead),
+                "SET assignment_id = :assignment, e164 = :number, held_since = :now, release_at = :release_at",
+            )
+            .when("attribute_not_exists(assignment_id)")
+            .value(":assignment", assignment_id.as_str())
+            .value(":number", candidate.number.as_str())
+            .value(":now", cause.at)
+            .value(":release_at", release_at),
+            Write::insert(
+                &self.tables.pool,
+                items::write("assignment", keys::assignment(company, assignment_id), &assignment)?,
+            ),
+            self.journal(
+                cause,
+                company,
+                Aggregate::Assignment(assignment_id.clone()),
+                1,
+                EventData::NumberAssigned {
+                    lead: lead.clone(),
+                    number: candidate.number.clone(),
+                    release_at,
+                    tier: candidate.tier,
+                },
+            )?,
+        ];
+        if let Some((former, former_lead)) = former {
+            let over = Over {
+                assignment_id: former,
+                lead: former_lead,
+                number: &candidate.number,
+                sequence: candidate.item.hold_version + 1,
+                reason: ReleaseReason::Expired,
+                ended_at: candidate.item.available_at,
+            };
+            writes.extend(self.close(cause, company, &over)?);
+        }
+        match self.transact(writes).await? {
+            Transacted::Done => Ok(Ok(hold)),
+            // A repeated transaction whose first answer was lost finds its own assignment.
+            Transacted::Refused(refusal) if refusal.found_text(1, "assignment_id") == Some(assignment_id.as_str()) => {
+                Ok(Ok(hold))
+            }
+            Transacted::Refused(refusal) if refusal.at(1) => Ok(Err(Lost::Lead)),
+            Transacted::Refused(_) => Ok(Err(Lost::Number)),
+        }
+    }
+
+    /// The writes, number apart, that end a hold: the lead's hold, the assignment, the event.
+    pub(crate) fn close(&self, cause: &Cause, company: &CompanyId, over: &Over<'_>) -> Result<Vec<Write>, StoreError> {
+        Ok(vec![
+            Write::update(
+                &self.tables.pool,
+                keys::hold(company, over.lead),
+                "SET last_e164 = :number, last_ended_at = :ended REMOVE assignment_id, e164, held_since, release_at",
+            )
+            .when("assignment_id = :assignment")
+            .value(":assignment", over.assignment_id.as_str())
+            .value(":number", over.number.as_str())
+            .value(":ended", over.ended_at),
+            Write::update(
+                &self.tables.pool,
+                keys::assignment(company, over.assignment_id),
+                "SET ended_at = :ended, end_reason = :reason, hold_version = :sequence",
+            )
+            .when("attribute_not_exists(ended_at)")
+            .value(":ended", over.ended_at)
+            .value(":reason", items::attribute("reason", &over.reason)?)
+            .value(":sequence", over.sequence),
+            self.journal(
+                cause,
+                company,
+                Aggregate::Assignment(over.assignment_id.clone()),
+                over.sequence,
+                EventData::NumberReleased {
+                    lead: over.lead.clone(),
+                    number: over.number.clone(),
+                    reason: over.reason,
+                    ended_at: over.ended_at,
+                },
+            )?,
+        ])
+    }
+
+    /// The write that frees a number from a hold, and lets it be assigned from `available_at` on.
+    pub(crate) fn free_number(
+        &self,
+        company: &CompanyId,
+        assignment: &AssignmentItem,
+        available_at: Timestamp,
+    ) -> NumberWrite {
+        self.available_from(company, assignment, available_at)
+            .remove("assignment_id, held_by, held_since, release_at, release_shard")
+            .when("assignment_id = :assignment AND hold_version = :version")
+            .bind(":assignment", assignment.assignment_id.as_str())
+            .bind(":version", assignment.hold_version)
+    }
+
+    /// The write that moves the moment from which a number can be assigned, in every index.
+    pub(crate) fn available_from(
+        &self,
+        company: &CompanyId,
+        assignment: &AssignmentItem,
+        available_at: Timestamp,
+    ) -> NumberWrite {
+        let mut write = NumberWrite::new(&self.tables.pool, keys::number(company, &assignment.e164))
+            .set("available_at = :available_at")
+            .bind(":available_at", available_at);
+        if let Some(key) = keys::area_available(assignment.area.as_ref(), available_at) {
+            write = write.set("area_available = :area_at").bind(":area_at", key);
+        }
+        if let Some(key) = keys::state_available(assignment.region.as_ref(), available_at) {
+            write = write.set("state_available = :state_at").bind(":state_at", key);
+        }
+        write
+    }
+
+    /// Ends a hold (P4). A hold that is over already stays as it is.
+    ///
+    /// # Errors
+    /// When the store gives no answer; asking again tells.
+    pub async fn release(
+        &self,
+        cause: &Cause,
+        company: &CompanyId,
+        id: &AssignmentId,
+        reason: ReleaseReason,
+    ) -> Result<Changed, StoreError> {
+        self.end_hold(cause, company, id, |assignment| {
+            Some((reason, assignment.release_at.min(cause.at)))
+        })
+        .await
+    }
+
+    /// Writes down that a hold is over whose time is over: the sweeper's work. A hold that is not over, give or take
+    /// [`CLOCK_SKEW`], stays as it is.
+    ///
+    /// # Errors
+    /// When the store gives no answer; asking again tells.
+    pub async fn close_expired(
+        &self,
+        cause: &Cause,
+        company: &CompanyId,
+        id: &AssignmentId,
+    ) -> Result<Changed, StoreError> {
+        self.close_expired_by(cause, company, id, cause.at - CLOCK_SKEW).await
+    }
+
+    /// The same for a hold that was over at `deadline`.
+    async fn close_expired_by(
+        &self,
+        cause: &Cause,
+        company: &CompanyId,
+        id: &AssignmentId,
+        deadline: Timestamp,
+    ) -> Result<Changed, StoreError> {
+        self.end_hold(cause, company, id, |assignment| {
+            (assignment.release_at <= deadline).then_some((ReleaseReason::Expired, assignment.release_at))
+        })
+        .await
+    }
+
+    /// Ends a hold for the reason and at the moment that `end` says; `None` leaves it as it is.
+    async fn end_hold(
+        &self,
+        cause: &Cause,
+        company: &CompanyId,
+        id: &AssignmentId,
+        end: impl Fn(&AssignmentItem) -> Option<(ReleaseReason, Timestamp)>,
+    ) -> Result<Changed, StoreError> {
+        for _round in 0..ROUNDS {
+            let Some(assignment) = self.assignment_item(company, id).await? else { return Ok(Changed::NotFound) };
+            if assignment.ended_at.is_some() {
+                return Ok(Changed::AlreadyOver(assignment.into()));
+            }
+            let Some((reason, ended_at)) = end(&assignment) else { return Ok(Changed::Done(assignment.into())) };
+            let key = keys::number(company, &assignment.e164);
+            let Some(number) = self.get::<NumberItem>("number", &self.tables.pool, key).await? else {
+                return Err(StoreError::unreadable("assignment", format!("{id} holds a number that is not there")));
+            };
+            let available_at = number.rest_until.map_or(ended_at, |rest| rest.max(ended_at));
+            let over = Over {
+                assignment_id: id,
+                lead: &assignment.held_by,
+                number: &assignment.e164,
+                sequence: assignment.hold_version + 1,
+                reason,
+                ended_at,
+            };
+            let mut writes = vec![self.free_number(company, &assignment, available_at).write()];
+            writes.extend(self.close(cause, company, &over)?);
+            match self.transact(writes).await? {
+                Transacted::Done => {
+                    let ended = AssignmentItem { ended_at: Some(ended_at), end_reason: Some(reason), ..assignment };
+                    return Ok(Changed::Done(ended.into()));
+                }
+                Transacted::Refused(_) => {}
+            }
+        }
+        Err(StoreError::Busy(format!("{id} changed under {ROUNDS} attempts to end it")))
+    }
+
+    /// Lets a hold end at `until` instead (P3); a moment in the past is refused by the caller.
+    ///
+    /// # Errors
+    /// When the store gives no answer; asking again tells.
+    pub async fn extend(
+        &self,
+        cause: &Cause,
+        company: &CompanyId,
+        id: &AssignmentId,
+        until: Timestamp,
+    ) -> Result<Changed, StoreError> {
+        self.move_end(cause, company, id, |assignment| (until, assignment.appointment_at)).await
+    }
+
+    /// Keeps the number until 24 hours after the appointment (P3); `None` cancels it: back to the hold's own end, or to
+    /// now when that is over.
+    ///
+    /// # Errors
+    /// When the store gives no answer; asking again tells.
+    pub async fn book(
+        &self,
+        cause: &Cause,
+        company: &CompanyId,
+        id: &AssignmentId,
+        appointment_at: Option<Timestamp>,
+    ) -> Result<Changed, StoreError> {
+        self.move_end(cause, company, id, |assignment| match appointment_at {
+            Some(at) => (at + AFTER_APPOINTMENT, Some(at)),
+            None => (assignment.default_release_at.max(cause.at), None),
+        })
+        .await
+    }
+
+    async fn move_end(
+        &self,
+        cause: &Cause,
+        company: &CompanyId,
+        id: &AssignmentId,
+        end: impl Fn(&AssignmentItem) -> (Timestamp, Option<Timestamp>),
+    ) -> Result<Changed, StoreError> {
+        for _round in 0..ROUNDS {
+            let Some(assignment) = self.assignment_item(company, id).await? else { return Ok(Changed::NotFound) };
+            if assignment.ended_at.is_some() || assignment.release_at <= cause.at {
+                return Ok(Changed::AlreadyOver(assignment.into()));
+            }
+            let (release_at, appointment_at) = end(&assignment);
+            if (release_at, appointment_at) == (assignment.release_at, assignment.appointment_at) {
+                return Ok(Changed::Done(assignment.into()));
+            }
+            match self.transact(self.moved(cause, company, &assignment, release_at, appointment_at)?).await? {
+                Transacted::Done => {
+                    return Ok(Changed::Done(AssignmentItem { release_at, appointment_at, ..assignment }.into()));
+                }
+                Transacted::Refused(_) => {}
+            }
+        }
+        Err(StoreError::Busy(format!("{id} changed under {ROUNDS} attempts to move its end")))
+    }
+
+    fn moved(
+        &self,
+        cause: &Cause,
+        company: &CompanyId,
+        assignment: &AssignmentItem,
+        release_at: Timestamp,
+        appointment_at: Option<Timestamp>,
+    ) -> Result<Vec<Write>, StoreError> {
+        let number = self
+            .available_from(company, assignment, release_at)
+            .set("release_at = :release_at, hold_version = :next")
+            .when("assignment_id = :assignment AND hold_version = :version")
+            .bind(":release_at", release_at)
+            .bind(":next", assignment.hold_version + 1)
+            .bind(":assignment", assignment.assignment_id.as_str())
+            .bind(":version", assignment.hold_version)
+            .write();
+        let mut writes = vec![number];
+        writes.extend(self.moved_apart_from_number(cause, company, assignment, release_at, appointment_at)?);
+        Ok(writes)
+    }
+
+    /// The writes, number apart, that move the end of a hold: the lead's hold, the assignment, the event.
+    pub(crate) fn moved_apart_from_number(
+        &self,
+        cause: &Cause,
+        company: &CompanyId,
+        assignment: &AssignmentItem,
+        release_at: Timestamp,
+        appointment_at: Option<Timestamp>,
+    ) -> Result<Vec<Write>, StoreError> {
+        let history = Write::update(
+            &self.tables.pool,
+            keys::assignment(company, &assignment.assignment_id),
+            match appointment_at {
+                Some(_) => "SET release_at = :release_at, hold_version = :next, appointment_at = :appointment",
+                None => "SET release_at = :release_at, hold_version = :next REMOVE appointment_at",
+            },
+        )
+        .when("attribute_not_exists(ended_at) AND hold_version = :version")
+        .value(":release_at", release_at)
+        .value(":next", assignment.hold_version + 1)
+        .value(":version", assignment.hold_version);
+        Ok(vec![
+            Write::update(
+                &self.tables.pool,
+                keys::hold(company, &assignment.held_by),
+                "SET release_at = :release_at",
+            )
+            .when("assignment_id = :assignment")
+            .value(":assignment", assignment.assignment_id.as_str())
+            .value(":release_at", release_at),
+            match appointment_at {
+                Some(at) => history.value(":appointment", at),
+                None => history,
+            },
+            self.journal(
+                cause,
+                company,
+                Aggregate::Assignment(assignment.assignment_id.clone()),
+                assignment.hold_version + 1,
+                EventData::NumberExtended {
+                    lead: assignment.held_by.clone(),
+                    number: assignment.e164.clone(),
+                    release_at,
+                    appointment_at,
+                },
+            )?,
+        ])
+    }
+
+    /// The hold of a lead that is in force at `now`.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn hold_of(
+        &self,
+        now: Timestamp,
+        company: &CompanyId,
+        lead: &LeadId,
+    ) -> Result<Option<Hold>, StoreError> {
+        let item: Option<HoldItem> = self.get("hold", &self.tables.pool, keys::hold(company, lead)).await?;
+        Ok(item.and_then(|item| item.held_by(company, lead)).filter(|hold| hold.is_live(now)))
+    }
+
+    /// One hold of a company, over or not.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn assignment(&self, company: &CompanyId, id: &AssignmentId) -> Result<Option<Assignment>, StoreError> {
+        Ok(self.assignment_item(company, id).await?.map(Assignment::from))
+    }
+
+    pub(crate) async fn assignment_item(
+        &self,
+        company: &CompanyId,
+        id: &AssignmentId,
+    ) -> Result<Option<AssignmentItem>, StoreError> {
+        self.get("assignment", &self.tables.pool, keys::assignment(company, id)).await
+    }
+
+    /// The holds, of whatever company, that were over by `now` and are not written down as over: at most `limit`.
+    /// Read from an index that may lag by a moment; closing one checks again.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn expired_holds(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(CompanyId, AssignmentId)>, StoreError> {
+        let mut expired = Vec::new();
+        for shard in 0..keys::SHARDS {
+            let mut pages = self
+                .client
+                .query()
+                .table_name(&self.tables.pool)
+                .index_name("by_release")
+                .key_condition_expression("release_shard = :shard AND release_at <= :over")
+                .expression_attribute_values(":shard", keys::shard_name(shard).into_attribute())
+                .expression_attribute_values(":over", (now - CLOCK_SKEW).into_attribute())
+                .into_paginator()
+                .items()
+                .send();
+            while let Some(item) = pages.next().await {
+                let item = item?;
+                let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
+                let company = text("pk").and_then(|pk| pk.strip_prefix("CO#")).and_then(|name| name.parse().ok());
+                let assignment = text("assignment_id").and_then(|id| id.parse().ok());
+                expired.extend(company.zip(assignment));
+                if expired.len() == limit {
+                    return Ok(expired);
+                }
+            }
+        }
+        Ok(expired)
+    }
+
+    /// Brings a number into a company's pool, or renews what is known of it. Its hold and its availability stay as they
+    /// are when the company has it already.
+    ///
+    /// # Errors
+    /// When the store gives no answer; the import can be repeated.
+    pub async fn import_number(
+        &self,
+        now: Timestamp,
+        company: &CompanyId,
+        number: &NewNumber,
+    ) -> Result<Imported, StoreError> {
+        let item = NumberItem {
+            e164: number.number.clone(),
+            area: number.area.clone(),
+            region: number.state.clone(),
+            vapi_id: number.vapi_id.clone(),
+            signalwire_id: number.signalwire_id.clone(),
+            label: number.name.clone(),
+            available_at: Some(now),
+            area_available: keys::area_available(number.area.as_ref(), now),
+            state_available: keys::state_available(number.state.as_ref(), now),
+            assignment_id: None,
+            held_by: None,
+            release_at: None,
+            hold_version: 0,
+            rest_until: None,
+            active_call: None,
+            calls: 0,
+            answered: 0,
+            last_used_at: None,
+        };
+        let key = keys::number(company, &number.number);
+        let insert = Write::insert(&self.tables.pool, items::write("number", key.clone(), &item)?);
+        match self.transact(vec![insert]).await? {
+            Transacted::Done => return Ok(Imported::Added),
+            Transacted::Refused(_) => {}
+        }
+        let mut renewed = NumberWrite::new(&self.tables.pool, key);
+        for (attribute, bound, value) in [
+            ("vapi_id", ":vapi", &number.vapi_id),
+            ("signalwire_id", ":signalwire", &number.signalwire_id),
+            ("label", ":label", &number.name),
+        ] {
+            if let Some(value) = value {
+                renewed = renewed.set(&format!("{attribute} = {bound}")).bind(bound, value.as_str());
+            }
+        }
+        if renewed.is_empty() {
+            return Ok(Imported::Updated);
+        }
+        match self.transact(vec![renewed.when("attribute_exists(pk)").write()]).await? {
+            Transacted::Done => Ok(Imported::Updated),
+            Transacted::Refused(_) => Err(StoreError::Busy("the number was removed while it was renewed".to_owned())),
+        }
+    }
+
+    /// The numbers of a company, by number, from behind `after` on, and where the next page starts.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn numbers(
+        &self,
+        company: &CompanyId,
+        after: Option<&PhoneNumber>,
+        limit: u32,
+    ) -> Result<(Vec<NumberState>, Option<PhoneNumber>), StoreError> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.tables.pool)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pool AND begins_with(sk, :number)")
+            .expression_attribute_values(":pool", keys::pool(company).into_attribute())
+            .expression_attribute_values(":number", keys::NUMBER_PREFIX.into_attribute())
+            .set_exclusive_start_key(after.map(|number| keys::number(company, number)))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send()
+            .await?;
+        let more = page.last_evaluated_key.is_some();
+        let numbers = page
+            .items
+            .unwrap_or_default()
+            .into_iter()
+            .map(|item| items::read("number", item).map(|number: NumberItem| NumberState::from(number)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let next = numbers.last().filter(|_| more).map(|state| state.number.clone());
+        Ok((numbers, next))
+    }
+
+    /// How many numbers of a company are in which state at `now`.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn pool_summary(&self, now: Timestamp, company: &CompanyId) -> Result<PoolSummary, StoreError> {
+        let mut summary = PoolSummary::default();
+        let mut after = None;
+        loop {
+            let (numbers, next) = self.numbers(company, after.as_ref(), 1_000).await?;
+            for number in numbers {
+                match number.available_at {
+                    None => summary.retired += 1,
+                    Some(at) if at <= now => summary.available += 1,
+                    Some(_) if number.assignment_id.is_some() => summary.assigned += 1,
+                    Some(_) => summary.resting += 1,
+                }
+            }
+            after = next;
+            if after.is_none() {
+                return Ok(summary);
+            }
+        }
+    }
+
+    /// Reads one item, strongly consistent.
+    pub(crate) async fn get<T: serde::de::DeserializeOwned>(
+        &self,
+        entity: &'static str,
+        table: &str,
+        key: Item,
+    ) -> Result<Option<T>, StoreError> {
+        let found = self.client.get_item().table_name(table).set_key(Some(key)).consistent_read(true).send().await?;
+        found.item.map(|item| items::read(entity, item)).transpose()
+    }
+}
+
+/// A hold that is to be closed.
+pub(crate) struct Over<'a> {
+    pub(crate) assignment_id: &'a AssignmentId,
+    pub(crate) lead: &'a LeadId,
+    pub(crate) number: &'a PhoneNumber,
+    pub(crate) sequence: u64,
+    pub(crate) reason: ReleaseReason,
+    pub(crate) ended_at: Timestamp,
+}
+
+/// An update of a number, put together from parts.
+pub(crate) struct NumberWrite {
+    table: String,
+    key: Item,
+    sets: Vec<String>,
+    removes: Vec<String>,
+    adds: Vec<String>,
+    conditions: Vec<String>,
+    values: Vec<(String, AttributeValue)>,
+}
+
+impl NumberWrite {
+    pub(crate) fn new(table: &str, key: Item) -> Self {
+        Self {
+            table: table.to_owned(),
+            key,
+            sets: Vec::new(),
+            removes: Vec::new(),
+            adds: Vec::new(),
+            conditions: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+
+    pub(crate) fn set(mut self, assignments: &str) -> Self {
+        self.sets.push(assignments.to_owned());
+        self
+    }
+
+    pub(crate) fn remove(mut self, attributes: &str) -> Self {
+        self.removes.push(attributes.to_owned());
+        self
+    }
+
+    pub(crate) fn add(mut self, increments: &str) -> Self {
+        self.adds.push(increments.to_owned());
+        self
+    }
+
+    pub(crate) fn when(mut self, condition: &str) -> Self {
+        self.conditions.push(condition.to_owned());
+        self
+    }
+
+    pub(crate) fn bind(mut self, name: &str, value: impl IntoAttribute) -> Self {
+        self.values.push((name.to_owned(), value.into_attribute()));
+        self
+    }
+
+    fn is_empty(&self) -> bool {
+        self.sets.is_empty() && self.removes.is_empty() && self.adds.is_empty()
+    }
+
+    pub(crate) fn write(self) -> Write {
+        let clauses = [("SET", self.sets), ("REMOVE", self.removes), ("ADD", self.adds)];
+        let expression: Vec<String> = clauses
+            .into_iter()
+            .filter(|(_, parts)| !parts.is_empty())
+            .map(|(clause, parts)| format!("{clause} {}", parts.join(", ")))
+            .collect();
+        let write = Write::update(&self.table, self.key, expression.join(" "));
+        let write = self.values.into_iter().fold(write, |write, (name, value)| write.value(&name, value));
+        if self.conditions.is_empty() { write } else { write.when(&self.conditions.join(" AND ")) }
+    }
+}
+
+impl CandidateItem {
+    fn number(&self) -> Result<PhoneNumber, StoreError> {
+        let text = self.sort_key.strip_prefix(keys::NUMBER_PREFIX).unwrap_or(&self.sort_key);
+        text.parse().map_err(|error| StoreError::unreadable("number", error))
+    }
+}
+
+impl HoldItem {
+    fn hold(&self, request: &Request) -> Option<Hold> {
+        self.held_by(&request.company, &request.lead)
+    }
+
+    fn held_by(&self, company: &CompanyId, lead: &LeadId) -> Option<Hold> {
+        Some(Hold {
+            assignment_id: self.assignment_id.clone()?,
+            company: company.clone(),
+            lead: lead.clone(),
+            number: self.e164.clone()?,
+            held_since: self.held_since?,
+            release_at: self.release_at?,
+        })
+    }
+}
+
+impl From<AssignmentItem> for Assignment {
+    fn from(item: AssignmentItem) -> Self {
+        Self {
+            hold: Hold {
+                assignment_id: item.assignment_id,
+                company: item.company,
+                lead: item.held_by,
+                number: item.e164,
+                held_since: item.held_since,
+                release_at: item.release_at,
+            },
+            tier: item.tier,
+            appointment_at: item.appointment_at,
+            ended: item.ended_at.zip(item.end_reason),
+        }
+    }
+}
+
+impl From<NumberItem> for NumberState {
+    fn from(item: NumberItem) -> Self {
+        Self {
+            number: item.e164,
+            name: item.label,
+            area: item.area,
+            state: item.region,
+            vapi_id: item.vapi_id,
+            available_at: item.available_at,
+            held_by: item.held_by,
+            assignment_id: item.assignment_id,
+            calls: item.calls,
+            answered: item.answered,
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! How a call ends: once, with everything that follows from it.
+//!
+//! One transaction, conditional on the call as it was read: the call is over, its slots are free, the campaign's counters
+//! know it, the contact is due again or done, the number rests, the hold is kept, extended or released, and the events
+//! say so. Whatever is reported later is merged; it cannot end the call a second time.
+//!
+//! An opt-out goes first and alone: it must hold even when the rest has to be repeated.
+
+use dialpool_domain::call::{Call, CallReport, CallState};
+use dialpool_domain::contact::{Contact, ContactState};
+use dialpool_domain::event::{Aggregate, CallOver, Cause, EventData};
+use dialpool_domain::outcome::Outcome;
+use dialpool_domain::pool::ReleaseReason;
+use dialpool_domain::retry::{self, DoneReason, HoldAfter, Next, RetryPolicy};
+use dialpool_domain::time::Duration;
+use dialpool_domain::{CallId, Timestamp, Usd};
+
+use crate::dialing::{ROUNDS, other_call};
+use crate::items::{AssignmentItem, CallItem, ContactItem, NumberItem};
+use crate::pool::{Changed, NumberWrite, Over};
+use crate::suppression::{PhoneHasher, Suppressed};
+use crate::transaction::{Transacted, Write};
+use crate::{Store, StoreError, items, keys};
+
+/// How long a number rests after a call (P7).
+const REST: Duration = Duration::from_mins(10);
+
+/// What ends a call.
+#[derive(Debug)]
+pub struct Settlement<'a> {
+    /// The call.
+    pub call_id: &'a CallId,
+    /// How it is over: ended, failed, canceled or timed out.
+    pub state: CallState,
+    /// The provider's id of it, when the report has one.
+    pub provider_call_id: Option<&'a str>,
+    /// What is reported.
+    pub report: &'a CallReport,
+    /// When to try again.
+    pub policy: &'a RetryPolicy,
+    /// Names the number called on the suppression lists, should the person have opted out.
+    pub hasher: &'a PhoneHasher,
+}
+
+/// What became of a call's end.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// The call is over now and its lines are free.
+    Applied {
+        /// The call as it ended.
+        call: Box<Call>,
+        /// When the contact is tried again, if it is.
+        retry_at: Option<Timestamp>,
+    },
+    /// The call was over already; what was new in the report was added.
+    AlreadyOver(Box<Call>),
+    /// The provider's id is not the one that is known: there are two calls where there must be one.
+    OtherCall {
+        /// The id that is known.
+        known: String,
+    },
+    /// There is no such call.
+    NotFound,
+}
+
+/// A call and all that its end changes, as read.
+struct Around {
+    call: CallItem,
+    contact: ContactItem,
+    number: NumberItem,
+    assignment: AssignmentItem,
+}
+
+/// What follows from the end of a call.
+struct Consequences {
+    outcome: Outcome,
+    next: Next,
+    hold: HoldAfter,
+    attempts: Vec<i64>,
+    provider_failures: u32,
+    cost: Option<Usd>,
+}
+
+impl Store {
+    /// Ends a call, once; merges what is new when it was over already.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it must be repeated until it does.
+    pub async fn end_call(&self, cause: &Cause, settlement: &Settlement<'_>) -> Result<Ended, StoreError> {
+        let id = settlement.call_id;
+        for _round in 0..ROUNDS {
+            let key = keys::call(id);
+            let Some(call) = self.get::<CallItem>("call", &self.tables.dialing, key).await? else {
+                return Ok(Ended::NotFound);
+            };
+            if let Some(known) = other_call(&call, settlement.provider_call_id) {
+                return Ok(Ended::OtherCall { known });
+            }
+            if settlement.report.opted_out && !call.report.opted_out {
+                self.opt_out(cause, &call, settlement.hasher).await?;
+            }
+            let ended = if call.call_state.is_over() {
+                self.merge_report(cause, call, settlement).await?
+            } else {
+                self.apply_end(cause, call, settlement).await?
+            };
+            if let Some(ended) = ended {
+                return Ok(ended);
+            }
+        }
+        Err(StoreError::Busy(format!("{id} changed under {ROUNDS} attempts to end it")))
+    }
+
+    /// The person called does not want to be called again: onto the list, and no further attempt.
+    async fn opt_out(&self, cause: &Cause, call: &CallItem, hasher: &PhoneHasher) -> Result<(), StoreError> {
+        let lead = Some(&call.lead_id);
+        let _: Suppressed = self.suppress(cause, &call.company, hasher, &call.to_number, lead, "voice").await?;
+        if !call.call_state.is_over() {
+            return Ok(());
+        }
+        let (campaign, contact) = tokio::try_join!(
+            self.campaign_of_job(&call.campaign_id),
+            self.contact(&call.campaign_id, &call.to_number),
+        )?;
+        if let Some((campaign, contact)) = campaign.zip(contact)
+            && matches!(contact.state, ContactState::Pending { .. })
+        {
+            self.finish_contact(cause, &campaign, &contact, DoneReason::OptedOut).await?;
+        }
+        let _: Changed = self.release(cause, &call.company, &call.assignment_id, ReleaseReason::OptedOut).await?;
+        Ok(())
+    }
+
+    async fn apply_end(
+        &self,
+        cause: &Cause,
+        call: CallItem,
+        settlement: &Settlement<'_>,
+    ) -> Result<Option<Ended>, StoreError> {
+        let number_key = keys::number(&call.company, &call.from_number);
+        let (contact, number, assignment) = tokio::try_join!(
+            self.contact_item(&call.campaign_id, &call.to_number),
+            self.get::<NumberItem>("number", &self.tables.pool, number_key),
+            self.assignment_item(&call.company, &call.assignment_id),
+        )?;
+        let (Some(contact), Some(number), Some(assignment)) = (contact, number, assignment) else {
+            let missing = format!("{}: its contact, its number or its hold is not there", call.call_id);
+            return Err(StoreError::unreadable("call", missing));
+        };
+        let around = Around { call, contact, number, assignment };
+        let report = around.call.report.clone().completed_by(settlement.report.clone());
+        let ended_at = report.ended_at.unwrap_or(cause.at).min(cause.at);
+        let consequences = consequences(&around, settlement, &report, cause.at);
+        let report = CallReport { outcome: Some(consequences.outcome), ended_at: Some(ended_at), ..report };
+        let retry_at = match consequences.next {
+            Next::At(at) => Some(at),
+            Next::Done(_) => None,
+        };
+
+        let mut writes = self.over_writes(cause, &around, settlement, &report, &consequences)?;
+        writes.extend(self.contact_writes(cause, &around, &consequences)?);
+        writes.extend(self.hold_writes(cause, &around, &consequences, ended_at)?);
+        Ok(match self.transact(writes).await? {
+            Transacted::Refused(_) => None,
+            Transacted::Done => {
+                let call = CallItem { call_state: settlement.state, report, check_at: None, ..around.call };
+                Some(Ended::Applied { call: Box::new(call.into()), retry_at })
+            }
+        })
+    }
+
+    /// The call, its slots, the campaign's counters, the event.
+    fn over_writes(
+        &self,
+        cause: &Cause,
+        around: &Around,
+        settlement: &Settlement<'_>,
+        report: &CallReport,
+        consequences: &Consequences,
+    ) -> Result<Vec<Write>, StoreError> {
+        let call = &around.call;
+        let dialing = &self.tables.dialing;
+        let mut expression = "SET call_state = :state, report = :report, item_version = :next".to_owned();
+        if settlement.provider_call_id.is_some() {
+            expression.push_str(", provider_call_id = :provider");
+        }
+        expression.push_str(" REMOVE check_at, check_shard");
+        let mut over = Write::update(dialing, keys::call(&call.call_id), expression)
+            .when("item_version = :version")
+            .value(":state", settlement.state.as_str())
+            .value(":report", items::attribute("call", report)?)
+            .value(":next", call.item_version + 1)
+            .value(":version", call.item_version);
+        if let Some(provider_call_id) = settlement.provider_call_id {
+            over = over.value(":provider", provider_call_id);
+        }
+
+        let mut counters = format!("n_calls :one, {} :one", counter(consequences.outcome));
+        if consequences.cost.is_some() {
+            counters.push_str(", cost_e4 :cost");
+        }
+        if matches!(consequences.next, Next::Done(_)) {
+            counters.push_str(", n_open :less");
+        }
+        let mut campaign = Write::update(
+            dialing,
+            keys::campaign(&call.campaign_id),
+            format!("REMOVE slots.#call ADD {counters}"),
+        )
+        .name("#call", call.call_id.as_str())
+        .value(":one", 1u64);
+        if let Some(cost) = consequences.cost {
+            campaign = campaign.value(":cost", cost.as_ten_thousandths());
+        }
+        if matches!(consequences.next, Next::Done(_)) {
+            campaign = campaign.value(":less", -1i64);
+        }
+
+        let account = Write::update(dialing, keys::account_line(&call.account), "REMOVE slots.#call")
+            .name("#call", call.call_id.as_str());
+
+        let told = CallOver {
+            campaign_id: call.campaign_id.clone(),
+            lead: call.lead_id.clone(),
+            outcome: consequences.outcome,
+            ended_reason: report.ended_reason.clone(),
+            ended_at: report.ended_at.unwrap_or(cause.at),
+            cost: consequences.cost,
+            retry_at: match consequences.next {
+                Next::At(at) => Some(at),
+                Next::Done(_) => None,
+            },
+        };
+        let data = match settlement.state {
+            CallState::Failed => EventData::CallFailed(told),
+            CallState::Canceled => EventData::CallCanceled(told),
+            CallState::TimedOut => EventData::CallTimedOut(told),
+            CallState::Intent
+            | CallState::Unknown
+            | CallState::Accepted
+            | CallState::Ringing
+            | CallState::InProgress
+            | CallState::Ended => EventData::CallEnded(told),
+        };
+        let aggregate = Aggregate::Call(call.call_id.clone());
+        let event = self.journal(cause, &call.company, aggregate, call.item_version + 1, data)?;
+        Ok(vec![over, campaign, account, event])
+    }
+
+    /// The contact: due again, or done.
+    fn contact_writes(
+        &self,
+        cause: &Cause,
+        around: &Around,
+        consequences: &Consequences,
+    ) -> Result<Vec<Write>, StoreError> {
+        let Around { call, contact, .. } = around;
+        let expression = match consequences.next {
+            Next::At(_) => {
+                "SET due_at = :due, attempts = :attempts, provider_failures = :failures, item_version = :next \
+                 REMOVE call_id"
+            },
+            Next::Done(_) => {
+                "SET done = :done, attempts = :attempts, provider_failures = :failures, item_version = :next \
+                 REMOVE call_id, due_at"
+            },
+        };
+        let write = Write::update(
+            &self.tables.dialing,
+            keys::contact(&call.campaign_id, &call.to_number),
+            expression,
+        )
+        .when("call_id = :call")
+        .value(":call", call.call_id.as_str())
+        .value(":attempts", items::attribute("contact", &consequences.attempts)?)
+        .value(":failures", u64::from(consequences.provider_failures))
+        .value(":next", contact.item_version + 1);
+        Ok(match consequences.next {
+            Next::At(at) => vec![write.value(":due", at)],
+            Next::Done(reason) => {
+                let finished = Contact::try_from(ContactItem {
+                    call_id: None,
+                    due_at: None,
+                    done: Some(reason),
+                    attempts: consequences.attempts.clone(),
+                    ..contact.clone()
+                })?;
+                vec![
+                    write.value(":done", items::attribute("reason", &reason)?),
+                    self.contact_finished(cause, &call.company, &call.campaign_id, &finished, reason)?,
+                ]
+            }
+        })
+    }
+
+    /// The number and its hold.
+    fn hold_writes(
+        &self,
+        cause: &Cause,
+        around: &Around,
+        consequences: &Consequences,
+        ended_at: Timestamp,
+    ) -> Result<Vec<Write>, StoreError> {
+        let Around { call, number, assignment, .. } = around;
+        let rest_until = ended_at + REST;
+        let held = number.assignment_id.as_ref() == Some(&call.assignment_id);
+        let used = |write: NumberWrite| {
+            let write = write
+                .set("rest_until = :rest, last_used_at = :ended")
+                .remove("active_call")
+                .add("calls :one")
+                .when("active_call = :call")
+                .bind(":rest", rest_until)
+                .bind(":ended", ended_at)
+                .bind(":one", 1u64)
+                .bind(":call", call.call_id.as_str());
+            if consequences.outcome == Outcome::Answered { write.add("answered :one").write() } else { write.write() }
+        };
+        if !held {
+            // The hold was ended by hand during the call: the number only has its rest before it.
+            let free_at = number.available_at.map_or(rest_until, |at| at.max(rest_until));
+            return Ok(vec![used(
+                self.available_from(&call.company, assignment, free_at).when("attribute_not_exists(assignment_id)"),
+            )]);
+        }
+        match consequences.hold {
+            HoldAfter::Release(reason) => {
+                let over = Over {
+                    assignment_id: &call.assignment_id,
+                    lead: &call.lead_id,
+                    number: &call.from_number,
+                    sequence: assignment.hold_version + 1,
+                    reason,
+                    ended_at: cause.at.min(assignment.release_at),
+                };
+                let freed = self.free_number(&call.company, assignment, rest_until.max(cause.at));
+                let mut writes = vec![used(freed)];
+                writes.extend(self.close(cause, &call.company, &over)?);
+                Ok(writes)
+            }
+            HoldAfter::KeepUntil(until) if until > assignment.release_at => {
+                let kept = self
+                    .available_from(&call.company, assignment, until)
+                    .set("release_at = :available_at, hold_version = :hold_next")
+                    .when("assignment_id = :assignment AND hold_version = :hold_version")
+                    .bind(":hold_next", assignment.hold_version + 1)
+                    .bind(":hold_version", assignment.hold_version)
+                    .bind(":assignment", call.assignment_id.as_str());
+                let mut writes = vec![used(kept)];
+                writes.extend(self.moved_apart_from_number(
+                    cause,
+                    &call.company,
+                    assignment,
+                    until,
+                    assignment.appointment_at,
+                )?);
+                Ok(writes)
+            }
+            HoldAfter::Keep | HoldAfter::KeepUntil(_) => {
+                let kept = NumberWrite::new(&self.tables.pool, keys::number(&call.company, &call.from_number))
+                    .when("assignment_id = :assignment")
+                    .bind(":assignment", call.assignment_id.as_str());
+                Ok(vec![used(kept)])
+            }
+        }
+    }
+
+    /// Adds to a call that is over what its report did not have.
+    async fn merge_report(
+        &self,
+        cause: &Cause,
+        call: CallItem,
+        settlement: &Settlement<'_>,
+    ) -> Result<Option<Ended>, StoreError> {
+        let known = &call.report;
+        let merged = known.clone().completed_by(settlement.report.clone());
+        if merged == *known {
+            return Ok(Some(Ended::AlreadyOver(Box::new(call.into()))));
+        }
+        let new_cost = if known.cost.is_none() { merged.cost } else { None };
+        let mut writes = vec![
+            Write::update(
+                &self.tables.dialing,
+                keys::call(&call.call_id),
+                "SET report = :report, item_version = :next",
+            )
+            .when("item_version = :version")
+            .value(":report", items::attribute("call", &merged)?)
+            .value(":next", call.item_version + 1)
+            .value(":version", call.item_version),
+            self.journal(
+                cause,
+                &call.company,
+                Aggregate::Call(call.call_id.clone()),
+                call.item_version + 1,
+                EventData::CallReported {
+                    cost: new_cost,
+                    summary: if known.summary.is_none() { merged.summary.clone() } else { None },
+                    success_evaluation: if known.success_evaluation.is_none() {
+                        merged.success_evaluation.clone()
+                    } else {
+                        None
+                    },
+                },
+            )?,
+        ];
+        if let Some(cost) = new_cost {
+            let campaign = keys::campaign(&call.campaign_id);
+            let add = Write::update(&self.tables.dialing, campaign, "ADD cost_e4 :cost");
+            writes.push(add.value(":cost", cost.as_ten_thousandths()));
+        }
+        Ok(match self.transact(writes).await? {
+            Transacted::Refused(_) => None,
+            Transacted::Done => {
+                let call = CallItem { report: merged, item_version: call.item_version + 1, ..call };
+                Some(Ended::AlreadyOver(Box::new(call.into())))
+            }
+        })
+    }
+}
+
+fn consequences(around: &Around, settlement: &Settlement<'_>, report: &CallReport, now: Timestamp) -> Consequences {
+    let outcome = report.outcome.unwrap_or(match settlement.state {
+        CallState::Canceled => Outcome::Canceled,
+        CallState::Failed | CallState::TimedOut => Outcome::ProviderFailed,
+        CallState::Intent
+        | CallState::Unknown
+        | CallState::Accepted
+        | CallState::Ringing
+        | CallState::InProgress
+        | CallState::Ended => Outcome::Other,
+    });
+    let mut attempts = around.contact.attempts.clone();
+    if !outcome.counts() {
+        attempts.pop();
+    }
+    let failed = u32::from(outcome == Outcome::ProviderFailed);
+    let provider_failures = around.contact.provider_failures + failed;
+    let next = if report.opted_out {
+        Next::Done(DoneReason::OptedOut)
+    } else {
+        let begun: Vec<Timestamp> = attempts.iter().map(|millis| Timestamp::from_millis(*millis)).collect();
+        retry::plan(outcome, &begun, provider_failures, now, settlement.policy)
+    };
+    Consequences { outcome, next, hold: retry::hold_after(next, now), attempts, provider_failures, cost: report.cost }
+}
+
+fn counter(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Answered => "n_answered",
+        Outcome::NoAnswer => "n_no_answer",
+        Outcome::Busy => "n_busy",
+        Outcome::Voicemail => "n_voicemail",
+        Outcome::InvalidNumber
+        | Outcome::ProviderFailed
+        | Outcome::CapacityLimited
+        | Outcome::Canceled
+        | Outcome::Other => "n_failed",
+    }
+}

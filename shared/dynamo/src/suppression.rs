@@ -1,0 +1,106 @@
+//! Suppression lists: numbers that must not be contacted (C2). In force with the write: every claim checks both lists.
+//!
+//! A list holds keyed hashes: who reads the table cannot tell whose numbers are on it, and an entry outlives the person's
+//! data. The key never changes: with another key the lists would be empty.
+
+use std::fmt;
+
+use dialpool_domain::event::{Aggregate, Cause, EventData};
+use dialpool_domain::{CompanyId, LeadId, PhoneNumber};
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
+
+use crate::transaction::{IntoAttribute, Transacted, Write};
+use crate::{Store, StoreError, keys};
+
+/// Turns phone numbers into the names under which suppression lists file them.
+#[derive(Clone)]
+pub struct PhoneHasher(SecretString);
+
+impl PhoneHasher {
+    /// A hasher with the deployment's key.
+    pub fn new(key: SecretString) -> Self {
+        Self(key)
+    }
+
+    /// HMAC-SHA256 of the number, in hexadecimal digits.
+    pub fn hash(&self, phone: &PhoneNumber) -> String {
+        let key = self.0.expose_secret().as_bytes();
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+        mac.update(phone.as_str().as_bytes());
+        hex::encode(mac.finalize().into_bytes())
+    }
+}
+
+impl fmt::Debug for PhoneHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PhoneHasher")
+    }
+}
+
+/// What became of a request not to contact a number.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suppressed {
+    /// It is on the company's list now.
+    Added,
+    /// It was on it.
+    Already,
+}
+
+impl Store {
+    /// Puts a number on the company's list, for good. In force when this returns.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it must be repeated until it does.
+    pub async fn suppress(
+        &self,
+        cause: &Cause,
+        company: &CompanyId,
+        hasher: &PhoneHasher,
+        phone: &PhoneNumber,
+        lead: Option<&LeadId>,
+        channel: &str,
+    ) -> Result<Suppressed, StoreError> {
+        let writes = self.suppression(cause, company, &hasher.hash(phone), phone, lead, channel)?;
+        Ok(match self.transact(writes).await? {
+            Transacted::Done => Suppressed::Added,
+            Transacted::Refused(_) => Suppressed::Already,
+        })
+    }
+
+    /// The writes that put a number on the company's list; refused when it is there.
+    pub(crate) fn suppression(
+        &self,
+        cause: &Cause,
+        company: &CompanyId,
+        hash: &str,
+        phone: &PhoneNumber,
+        lead: Option<&LeadId>,
+        channel: &str,
+    ) -> Result<Vec<Write>, StoreError> {
+        let mut item = keys::suppression(company.as_str(), hash);
+        item.insert("created_at".to_owned(), cause.at.into_attribute());
+        item.insert("channel".to_owned(), channel.into_attribute());
+        let event = EventData::LeadOptedOut {
+            lead: lead.cloned(),
+            phone: phone.clone(),
+            channel: channel.to_owned(),
+        };
+        Ok(vec![
+            Write::insert(&self.tables.dialing, item),
+            self.journal(cause, company, Aggregate::Suppression(hash.to_owned()), 1, event)?,
+        ])
+    }
+
+    /// Whether a number is on the company's list.
+    ///
+    /// # Errors
+    /// When the store gives no answer: then the number must be taken as suppressed.
+    pub async fn is_suppressed(&self, company: &CompanyId, hash: &str) -> Result<bool, StoreError> {
+        let key = keys::suppression(company.as_str(), hash);
+        let found: Option<serde::de::IgnoredAny> = self.get("suppression", &self.tables.dialing, key).await?;
+        Ok(found.is_some())
+    }
+}

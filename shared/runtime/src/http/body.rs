@@ -1,0 +1,103 @@
+//! What callers send, read once, with errors that name the field.
+
+use std::fmt;
+use std::str::FromStr;
+
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use super::problem::Problem;
+
+/// A JSON body.
+#[derive(Debug, Clone)]
+pub struct Body<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let RawBody(bytes) = RawBody::from_request(request, state).await?;
+        let mut json = serde_json::Deserializer::from_slice(&bytes);
+        match serde_path_to_error::deserialize(&mut json) {
+            Ok(value) => Ok(Self(value)),
+            Err(error) if error.inner().is_data() && error.path().iter().next().is_some() => {
+                Err(Problem::field(error.path().to_string(), without_position(error.inner())))
+            }
+            Err(error) if error.inner().is_data() => Err(missing_field(&without_position(error.inner()))),
+            Err(error) => Err(Problem::unreadable(format!("the body is not JSON: {}", error.inner()))),
+        }
+    }
+}
+
+/// serde says ``missing field `lead` ``: the field is named as a field.
+fn missing_field(message: &str) -> Problem {
+    let mut quoted = message.split('`');
+    match (quoted.next(), quoted.next()) {
+        (Some("missing field "), Some(field)) => Problem::field(field, "is missing"),
+        (Some("unknown field "), Some(field)) => Problem::field(field, "is not known here"),
+        _ => Problem::field("body", message),
+    }
+}
+
+fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or(&text).to_owned()
+}
+
+/// A body as it came.
+#[derive(Debug, Clone)]
+pub struct RawBody(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for RawBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let limit = request.extensions().get::<super::edge::BodyLimit>().copied().unwrap_or_default();
+        Bytes::from_request(request, state).await.map(Self).map_err(|rejection| refused(&rejection, limit.0))
+    }
+}
+
+fn refused(rejection: &BytesRejection, limit_bytes: usize) -> Problem {
+    match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(limit_bytes),
+        _ => Problem::unreadable("the body broke off"),
+    }
+}
+
+/// Query parameters.
+#[derive(Debug, Clone)]
+pub struct Parameters<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        match Query::<T>::try_from_uri(&parts.uri) {
+            Ok(Query(value)) => Ok(Self(value)),
+            Err(rejection) => Err(Problem::field("query", rejection.body_text())),
+        }
+    }
+}
+
+/// The one id in the path of a route.
+#[derive(Debug, Clone)]
+pub struct IdIn<T>(pub T);
+
+impl<S, T> FromRequestParts<S> for IdIn<T>
+where
+    S: Send + Sync,
+    T: FromStr<Err: fmt::Display>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| Problem::internal(&rejection))?;
+        text.parse().map(Self).map_err(|error: T::Err| Problem::field("path", error.to_string()))
+    }
+}

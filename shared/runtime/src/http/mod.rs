@@ -1,0 +1,12 @@
+//! The edge of an HTTP function: who calls, what they send, how errors are told.
+
+mod body;
+mod caller;
+mod edge;
+mod idempotency;
+mod problem;
+
+pub use body::{Body, IdIn, Parameters, RawBody};
+pub use caller::{Api, Caller, api_key_text};
+pub use edge::{edge, with_idempotency};
+pub use problem::{FieldError, Problem};

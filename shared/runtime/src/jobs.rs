@@ -1,0 +1,47 @@
+//! The messages between our functions.
+
+use dialpool_domain::{CallId, CampaignId, Timestamp, TraceId};
+use serde::{Deserialize, Serialize};
+
+/// Work for the call dispatcher. A job is a hint: losing one delays a dial, doing one twice changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "job", rename_all = "snake_case")]
+pub enum DialJob {
+    /// A line of the campaign may be free: dial the contact that is due longest.
+    Dial {
+        /// The campaign.
+        campaign_id: CampaignId,
+        /// Ties what follows to the request that it came of.
+        trace_id: TraceId,
+    },
+    /// Look up at the provider what became of a call.
+    Settle {
+        /// The call.
+        call_id: CallId,
+        /// Ties what follows to the request that it came of.
+        trace_id: TraceId,
+    },
+}
+
+/// Something that a provider sent, as it came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InboxMessage {
+    /// Who sent it: `vapi`.
+    pub provider: String,
+    /// When it came in.
+    pub received_at: Timestamp,
+    /// Ties what follows to the delivery.
+    pub trace_id: TraceId,
+    /// The body.
+    pub body: InboxBody,
+}
+
+/// A body, or where it is: a queue message holds at most 1 MiB.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InboxBody {
+    /// The body as it came.
+    Inline(String),
+    /// The journal's inbox has it under this reference.
+    Reference(String),
+}

@@ -1,0 +1,97 @@
+//! The start of a function: configuration, AWS clients, time, chance.
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use dialpool_domain::event::Cause;
+use dialpool_domain::TraceId;
+use dialpool_dynamo::{PhoneHasher, Store, Tables};
+
+use crate::queue::Queue;
+use crate::{Clock, Entropy, Environment, EnvironmentError};
+
+/// What a function's state is made from.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// The variables that configure it.
+    pub environment: Environment,
+    /// Where AWS is, and who we are there.
+    pub sdk: SdkConfig,
+    /// Time.
+    pub clock: Clock,
+    /// Chance.
+    pub entropy: Entropy,
+}
+
+/// A function cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its configuration is incomplete.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    /// The operating system has no randomness to give.
+    #[error("no randomness from the operating system: {0}")]
+    Entropy(String),
+}
+
+impl Start {
+    /// The start of a deployed function: the environment of the process, AWS, the system's clock. Logs go to standard
+    /// output as JSON from here on.
+    ///
+    /// # Errors
+    /// When the operating system has no randomness to give.
+    pub async fn of_process() -> Result<Self, StartError> {
+        log_as_json();
+        let https = aws_smithy_http_client::Builder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build_https();
+        Ok(Self {
+            environment: Environment::of_process(),
+            sdk: aws_config::defaults(BehaviorVersion::latest()).http_client(https).load().await,
+            clock: Clock::system(),
+            entropy: Entropy::system().map_err(|error| StartError::Entropy(error.to_string()))?,
+        })
+    }
+
+    /// The tables that the environment names.
+    ///
+    /// # Errors
+    /// When it does not name all of them.
+    pub fn store(&self) -> Result<Store, StartError> {
+        let table = |name: &str| self.environment.text(name).map(str::to_owned);
+        let tables = Tables {
+            pool: table("POOL_TABLE")?,
+            dialing: table("DIALING_TABLE")?,
+            people: table("PEOPLE_TABLE")?,
+            journal: table("JOURNAL_TABLE")?,
+        };
+        Ok(Store::new(aws_sdk_dynamodb::Client::new(&self.sdk), tables))
+    }
+
+    /// The queue whose URL the variable holds.
+    ///
+    /// # Errors
+    /// When the variable is not set.
+    pub fn queue(&self, variable: &str) -> Result<Queue, StartError> {
+        let url = self.environment.text(variable)?;
+        Ok(Queue::new(aws_sdk_sqs::Client::new(&self.sdk), url.to_owned()))
+    }
+
+    /// The hasher of the suppression lists.
+    ///
+    /// # Errors
+    /// When `PHONE_HASH_KEY` is not set.
+    pub fn phone_hasher(&self) -> Result<PhoneHasher, StartError> {
+        Ok(PhoneHasher::new(self.environment.secret("PHONE_HASH_KEY")?))
+    }
+
+    /// A change that a function makes of its own accord, now.
+    pub fn cause(&self, actor: &str) -> Cause {
+        Cause { at: self.clock.now(), actor: actor.to_owned(), trace_id: TraceId::new(self.entropy.next_u128()) }
+    }
+}
+
+fn log_as_json() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().json().with_env_filter(filter).with_current_span(false).without_time().init();
+}
