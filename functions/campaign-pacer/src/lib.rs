@@ -1,1 +1,72 @@
-//! campaign-pacer
+//! `campaign-pacer`: keeps the lines of running campaigns full, and completes campaigns whose contacts are done (D1, D7).
+//!
+//! Lines are kept full by the calls themselves: whatever ends a call asks for the next dial. The pacer makes up for what
+//! was lost on the way. It takes no input, any number of pacers may run at once, and the next run is the retry.
+
+use dialpool_domain::CampaignId;
+use dialpool_domain::event::Cause;
+use dialpool_domain::time::Duration;
+use dialpool_dynamo::{Store, StoreError};
+use dialpool_runtime::jobs::DialJob;
+use dialpool_runtime::{Queue, QueueError, Start, StartError};
+use tracing::info;
+
+/// The state of the function.
+#[derive(Debug)]
+pub struct CampaignPacer {
+    start: Start,
+    store: Store,
+    dial_queue: Queue,
+}
+
+/// A run broke off; the next one does what is left.
+#[derive(Debug, thiserror::Error)]
+pub enum PaceError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The queue.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+impl CampaignPacer {
+    /// The state that the start provides.
+    ///
+    /// # Errors
+    /// When the environment is incomplete.
+    pub fn new(start: &Start) -> Result<Self, StartError> {
+        Ok(Self { store: start.store()?, dial_queue: start.queue("DIAL_QUEUE_URL")?, start: start.clone() })
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// When the store or the queue gives no answer; what was done stays done.
+    pub async fn pace(&self) -> Result<(), PaceError> {
+        let cause = self.start.cause("campaign-pacer");
+        for campaign_id in self.store.running_campaigns().await? {
+            self.fill(&cause, campaign_id).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for as many dials as the campaign has free lines and due contacts.
+    async fn fill(&self, cause: &Cause, campaign_id: CampaignId) -> Result<(), PaceError> {
+        if self.store.complete_campaign(cause, &campaign_id).await? {
+            info!(campaign.id = %campaign_id, "campaign {campaign_id} is completed");
+            return Ok(());
+        }
+        let Some(campaign) = self.store.campaign_of_job(&campaign_id).await? else { return Ok(()) };
+        let free = campaign.cap.lines().saturating_sub(u32::try_from(campaign.lines_in_use).unwrap_or(u32::MAX));
+        if free == 0 {
+            return Ok(());
+        }
+        let (due, _) = self.store.due_contacts(cause.at, &campaign_id, free).await?;
+        for _contact in due {
+            let job = DialJob::Dial { campaign_id: campaign_id.clone(), trace_id: cause.trace_id.clone() };
+            self.dial_queue.send(&job, Duration::ZERO).await?;
+        }
+        Ok(())
+    }
+}

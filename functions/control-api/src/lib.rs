@@ -1,1 +1,116 @@
-//! control-api
+//! `control-api`: numbers, campaigns, contacts, calls and suppression lists of a company, over HTTP.
+//!
+//! | route | answer |
+//! |---|---|
+//! | `GET /v1/health` | 200 when the tables answer; without a key |
+//! | `GET /v1/numbers?after=&limit=` | the pool, number by number |
+//! | `POST /v1/numbers/import` | CSV or JSON; what was taken and each row that was not, and why |
+//! | `POST /v1/campaigns` | 201 a campaign |
+//! | `GET /v1/campaigns/{id}` | it, and how far it got |
+//! | `POST /v1/campaigns/{id}/contacts` | CSV or JSON; as for numbers |
+//! | `GET /v1/campaigns/{id}/contacts?after=&limit=` | its contacts |
+//! | `POST /v1/campaigns/{id}/start`, `pause`, `resume`, `cancel` | the campaign after it |
+//! | `GET /v1/calls/{id}` | a call, its events, what the provider sent |
+//! | `POST /v1/suppressions` | a phone number that must not be called; in force when this answers |
+//!
+//! Every route acts within the company of the caller's key. `?dry_run=true` on an import changes nothing.
+
+mod campaigns;
+mod imports;
+mod wire;
+
+use axum::extract::{FromRef, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use dialpool_domain::event::Aggregate;
+use dialpool_domain::{CallId, CompanyId};
+use dialpool_dynamo::{PhoneHasher, Suppressed};
+use dialpool_runtime::http::{Api, Body, Caller, IdIn, Parameters, Problem, edge, with_idempotency};
+use dialpool_runtime::{Queue, Start, StartError};
+
+pub use crate::imports::{Accepted, Report, RowRefused, others_number, read_contacts, read_numbers};
+use crate::wire::{CallView, NumberPage, Page, SuppressionRequest};
+
+/// A Lambda function takes 6 MB in one request; a little is left for what surrounds the body.
+const BODY_LIMIT_BYTES: usize = 5 * 1024 * 1024;
+
+/// The state of the function.
+#[derive(Debug, Clone, FromRef)]
+pub(crate) struct ControlApi {
+    api: Api,
+    dial_queue: Queue,
+    hasher: PhoneHasher,
+}
+
+/// The routes of the function.
+///
+/// # Errors
+/// When the environment is incomplete.
+pub fn router(start: &Start) -> Result<Router, StartError> {
+    let state = ControlApi {
+        api: Api::new(start)?,
+        dial_queue: start.queue("DIAL_QUEUE_URL")?,
+        hasher: start.phone_hasher()?,
+    };
+    let routes = Router::new()
+        .route("/v1/health", get(health))
+        .route("/v1/numbers", get(numbers))
+        .route("/v1/numbers/import", post(imports::import_numbers))
+        .route("/v1/campaigns", post(campaigns::create))
+        .route("/v1/campaigns/{id}", get(campaigns::show))
+        .route("/v1/campaigns/{id}/contacts", get(campaigns::contacts).post(imports::import_contacts))
+        .route("/v1/campaigns/{id}/start", post(campaigns::start))
+        .route("/v1/campaigns/{id}/pause", post(campaigns::pause))
+        .route("/v1/campaigns/{id}/resume", post(campaigns::resume))
+        .route("/v1/campaigns/{id}/cancel", post(campaigns::cancel))
+        .route("/v1/calls/{id}", get(call))
+        .route("/v1/suppressions", post(suppress));
+    let routes = with_idempotency(routes, state.clone()).with_state(state);
+    Ok(edge(routes, start.entropy.clone(), BODY_LIMIT_BYTES))
+}
+
+/// Asks every table for something that is not there.
+async fn health(State(api): State<Api>) -> Result<Json<serde_json::Value>, Problem> {
+    let now = api.clock.now();
+    let nobody: CompanyId = "nobody".parse().map_err(|error| Problem::internal(&error))?;
+    api.store.pool_summary(now, &nobody).await?;
+    api.store.company(&nobody).await?;
+    api.store.is_suppressed(&nobody, "nobody").await?;
+    api.store.events_of(&nobody, &Aggregate::Contact("nobody".to_owned())).await?;
+    Ok(Json(serde_json::json!({ "status": "ok", "time": now })))
+}
+
+async fn numbers(
+    State(api): State<Api>,
+    caller: Caller,
+    Parameters(page): Parameters<Page>,
+) -> Result<Json<NumberPage>, Problem> {
+    let (numbers, next) = api.store.numbers(&caller.company, page.after.as_ref(), page.limit()?).await?;
+    Ok(Json(NumberPage { numbers, next }))
+}
+
+async fn call(State(api): State<Api>, caller: Caller, IdIn(id): IdIn<CallId>) -> Result<Json<CallView>, Problem> {
+    let call = api.store.call(&id).await?.filter(|call| call.company == caller.company);
+    let call = call.ok_or_else(|| Problem::not_found("call"))?;
+    let events = api.store.events_of(&caller.company, &Aggregate::Call(id.clone())).await?;
+    let provider_log = api.store.call_log(&id).await?;
+    Ok(Json(CallView { call, events, provider_log }))
+}
+
+async fn suppress(
+    State(state): State<ControlApi>,
+    caller: Caller,
+    Body(request): Body<SuppressionRequest>,
+) -> Result<(StatusCode, Json<serde_json::Value>), Problem> {
+    caller.must_be(request.company.as_ref())?;
+    let store = &state.api.store;
+    let added = store
+        .suppress(&caller.cause(), &caller.company, &state.hasher, &request.phone, request.lead.as_ref(), "request")
+        .await?;
+    let status = match added {
+        Suppressed::Added => StatusCode::CREATED,
+        Suppressed::Already => StatusCode::OK,
+    };
+    Ok((status, Json(serde_json::json!({ "phone": request.phone, "suppressed": true }))))
+}

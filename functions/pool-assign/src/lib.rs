@@ -1,1 +1,164 @@
-//! pool-assign
+//! `pool-assign`: one number for one lead, over HTTP.
+//!
+//! | route | answer |
+//! |---|---|
+//! | `POST /v1/assignments` | 201 a number, 200 the number held already, 409 `pool-exhausted` |
+//! | `GET /v1/assignments/{id}` | a hold, over or not |
+//! | `GET /v1/leads/{lead}/assignment` | the hold in force |
+//! | `POST /v1/assignments/{id}/book` | held until 24 h after the appointment; without one: cancelled |
+//! | `POST /v1/assignments/{id}/extend` | held until then, at most 168 h from now |
+//! | `POST /v1/assignments/{id}/release` | free; 200 also when it was over |
+//! | `GET /v1/pool` | the pool in figures |
+//!
+//! Every route acts within the company of the caller's key. A lead that asks again gets the same hold.
+
+mod wire;
+
+use axum::extract::{FromRef, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use dialpool_domain::place::{Place, State as Region};
+use dialpool_domain::pool::{HoldHours, ReleaseReason};
+use dialpool_domain::{AssignmentId, LeadId};
+use dialpool_dynamo::{Assigned, Changed, PoolSummary, Request};
+use dialpool_runtime::http::{Api, Body, Caller, IdIn, Problem, edge, with_idempotency};
+use dialpool_runtime::{Start, StartError};
+
+use crate::wire::{AssignRequest, AssignmentView, BookRequest, ExtendRequest};
+
+/// Requests of this function are small.
+const BODY_LIMIT_BYTES: usize = 64 * 1024;
+
+/// The state of the function.
+#[derive(Debug, Clone, FromRef)]
+struct PoolAssign {
+    api: Api,
+}
+
+/// The routes of the function.
+///
+/// # Errors
+/// When the environment is incomplete.
+pub fn router(start: &Start) -> Result<Router, StartError> {
+    let state = PoolAssign { api: Api::new(start)? };
+    let routes = Router::new()
+        .route("/v1/assignments", post(assign))
+        .route("/v1/assignments/{id}", get(assignment))
+        .route("/v1/assignments/{id}/book", post(book))
+        .route("/v1/assignments/{id}/extend", post(extend))
+        .route("/v1/assignments/{id}/release", post(release))
+        .route("/v1/leads/{lead}/assignment", get(hold_of_lead))
+        .route("/v1/pool", get(pool));
+    let routes = with_idempotency(routes, state.clone()).with_state(state);
+    Ok(edge(routes, start.entropy.clone(), BODY_LIMIT_BYTES))
+}
+
+async fn assign(
+    State(api): State<Api>,
+    caller: Caller,
+    Body(request): Body<AssignRequest>,
+) -> Result<Response, Problem> {
+    caller.must_be(request.company.as_ref())?;
+    let place = place(&request)?;
+    let hold = match request.hold_hours {
+        Some(hours) => hours,
+        None => api.company(caller.at, &caller.company).await?.hold_hours,
+    };
+    let request = Request {
+        company: caller.company.clone(),
+        lead: request.lead,
+        place,
+        hold,
+        assignment_id: AssignmentId::new(caller.at, api.entropy.next_u128()),
+    };
+    Ok(match api.store.assign(&caller.cause(), &request).await? {
+        Assigned::Granted(hold, tier) => {
+            (StatusCode::CREATED, Json(AssignmentView::of_hold(hold, Some(tier)))).into_response()
+        }
+        Assigned::AlreadyHeld(hold) => Json(AssignmentView::of_hold(hold, None)).into_response(),
+        Assigned::Exhausted { next_at } => Problem::exhausted(caller.at, next_at).into_response(),
+    })
+}
+
+/// Where the lead is: the state as given, else by ZIP, else by phone; the area code of the phone.
+fn place(request: &AssignRequest) -> Result<Place, Problem> {
+    let of_zip = match &request.zip {
+        Some(zip) => Some(Region::of_zip(zip).ok_or_else(|| Problem::field("zip", "is no ZIP code of a US state"))?),
+        None => None,
+    };
+    let of_phone = request.phone.as_ref().map(Place::of_phone).unwrap_or_default();
+    Ok(Place { area: of_phone.area, state: request.state.clone().or(of_zip).or(of_phone.state) })
+}
+
+async fn assignment(
+    State(api): State<Api>,
+    caller: Caller,
+    IdIn(id): IdIn<AssignmentId>,
+) -> Result<Json<AssignmentView>, Problem> {
+    let found = api.store.assignment(&caller.company, &id).await?;
+    let assignment = found.ok_or_else(|| Problem::not_found("assignment"))?;
+    Ok(Json(AssignmentView::of_assignment(assignment, caller.at)))
+}
+
+async fn hold_of_lead(
+    State(api): State<Api>,
+    caller: Caller,
+    IdIn(lead): IdIn<LeadId>,
+) -> Result<Json<AssignmentView>, Problem> {
+    let hold = api.store.hold_of(caller.at, &caller.company, &lead).await?;
+    let hold = hold.ok_or_else(|| Problem::not_found("assignment: the lead holds no number"))?;
+    Ok(Json(AssignmentView::of_hold(hold, None)))
+}
+
+async fn book(
+    State(api): State<Api>,
+    caller: Caller,
+    IdIn(id): IdIn<AssignmentId>,
+    Body(request): Body<BookRequest>,
+) -> Result<Json<AssignmentView>, Problem> {
+    if request.appointment_at.is_some_and(|at| at <= caller.at) {
+        return Err(Problem::field("appointment_at", "is not in the future"));
+    }
+    let changed = api.store.book(&caller.cause(), &caller.company, &id, request.appointment_at).await?;
+    still_held(changed, &caller)
+}
+
+async fn extend(
+    State(api): State<Api>,
+    caller: Caller,
+    IdIn(id): IdIn<AssignmentId>,
+    Body(request): Body<ExtendRequest>,
+) -> Result<Json<AssignmentView>, Problem> {
+    if request.until <= caller.at || request.until > caller.at + HoldHours::longest().duration() {
+        return Err(Problem::field("until", "is not within the next 168 hours"));
+    }
+    still_held(api.store.extend(&caller.cause(), &caller.company, &id, request.until).await?, &caller)
+}
+
+async fn release(
+    State(api): State<Api>,
+    caller: Caller,
+    IdIn(id): IdIn<AssignmentId>,
+) -> Result<Json<AssignmentView>, Problem> {
+    match api.store.release(&caller.cause(), &caller.company, &id, ReleaseReason::Requested).await? {
+        Changed::Done(assignment) | Changed::AlreadyOver(assignment) => {
+            Ok(Json(AssignmentView::of_assignment(assignment, caller.at)))
+        }
+        Changed::NotFound => Err(Problem::not_found("assignment")),
+    }
+}
+
+/// The answer to a change that only a hold in force can have.
+fn still_held(changed: Changed, caller: &Caller) -> Result<Json<AssignmentView>, Problem> {
+    match changed {
+        Changed::Done(assignment) => Ok(Json(AssignmentView::of_assignment(assignment, caller.at))),
+        Changed::AlreadyOver(_) => Err(Problem::conflict("the hold is over; assign a number again")),
+        Changed::NotFound => Err(Problem::not_found("assignment")),
+    }
+}
+
+async fn pool(State(api): State<Api>, caller: Caller) -> Result<Json<PoolSummary>, Problem> {
+    Ok(Json(api.store.pool_summary(caller.at, &caller.company).await?))
+}

@@ -1,1 +1,96 @@
-//! release-sweeper
+//! `release-sweeper`: closes the books of holds that are over (P4), and has silent calls looked up (D5).
+//!
+//! Hygiene, not correctness: a hold that is over is over whether or not this ran, and any number of sweepers may run at
+//! once. It takes no input, does a bounded amount of work, and never tries twice: the next run is the retry.
+
+use dialpool_domain::event::Cause;
+use dialpool_dynamo::{Changed, Store, StoreError};
+use dialpool_runtime::jobs::DialJob;
+use dialpool_runtime::{Queue, QueueError, Start, StartError};
+use futures::{StreamExt, TryStreamExt, stream};
+use tracing::{info, warn};
+
+/// More expired holds than this wait for the next run.
+const HOLDS_PER_RUN: usize = 5_000;
+
+/// More silent calls than this wait for the next run.
+const CALLS_PER_RUN: usize = 1_000;
+
+/// Holds closed at the same time.
+const AT_ONCE: usize = 8;
+
+/// The state of the function.
+#[derive(Debug)]
+pub struct ReleaseSweeper {
+    start: Start,
+    store: Store,
+    dial_queue: Queue,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Holds whose end was written down.
+    pub closed: u64,
+    /// Calls handed to the dispatcher to be looked up.
+    pub handed_on: u64,
+}
+
+/// A run broke off; the next one does what is left.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The queue.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+impl ReleaseSweeper {
+    /// The state that the start provides.
+    ///
+    /// # Errors
+    /// When the environment is incomplete.
+    pub fn new(start: &Start) -> Result<Self, StartError> {
+        Ok(Self { store: start.store()?, dial_queue: start.queue("DIAL_QUEUE_URL")?, start: start.clone() })
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// When the store or the queue gives no answer; what was done stays done.
+    pub async fn sweep(&self) -> Result<(), SweepError> {
+        let cause = self.start.cause("release-sweeper");
+        let swept = Swept { closed: self.close_expired(&cause).await?, handed_on: self.hand_on(&cause).await? };
+        info!(holds.closed = swept.closed, calls.handed_on = swept.handed_on, "closed {} holds", swept.closed);
+        Ok(())
+    }
+
+    async fn close_expired(&self, cause: &Cause) -> Result<u64, SweepError> {
+        let expired = self.store.expired_holds(cause.at, HOLDS_PER_RUN).await?;
+        if expired.len() == HOLDS_PER_RUN {
+            warn!("more than {HOLDS_PER_RUN} holds are over: the rest waits for the next run");
+        }
+        let closed = stream::iter(expired)
+            .map(async |(company, id)| self.store.close_expired(cause, &company, &id).await)
+            .buffer_unordered(AT_ONCE)
+            .try_fold(0, async |closed, changed| match changed {
+                Changed::Done(assignment) if assignment.ended.is_some() => Ok(closed + 1),
+                Changed::Done(_) | Changed::AlreadyOver(_) | Changed::NotFound => Ok(closed),
+            })
+            .await?;
+        Ok(closed)
+    }
+
+    async fn hand_on(&self, cause: &Cause) -> Result<u64, SweepError> {
+        let silent = self.store.silent_calls(cause.at, CALLS_PER_RUN).await?;
+        let mut handed_on = 0;
+        for call_id in silent {
+            let job = DialJob::Settle { call_id, trace_id: cause.trace_id.clone() };
+            self.dial_queue.send(&job, std::time::Duration::ZERO).await?;
+            handed_on += 1;
+        }
+        Ok(handed_on)
+    }
+}

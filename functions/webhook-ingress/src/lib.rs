@@ -1,1 +1,93 @@
-//! webhook-ingress
+//! `webhook-ingress`: what providers post, verified, stored, acknowledged.
+//!
+//! `POST /v1/webhooks/vapi`: the raw body is authenticated (401 without), put into the inbox queue, and only then
+//! acknowledged (I2, I3). What the body says is the inbox worker's business: even one that nobody can read is kept.
+//!
+//! Questions that the provider waits for are answered here: an assistant request (an inbound call needs an assistant) gets
+//! the assistant that spoke last from the number called, while a lead holds it (I9).
+
+use axum::extract::{FromRef, State};
+use axum::http::HeaderMap;
+use axum::routing::post;
+use axum::{Json, Router};
+use dialpool_domain::TraceId;
+use dialpool_providers::vapi::webhook::{Kind, Webhook};
+use dialpool_providers::vapi::webhook_auth::WebhookAuth;
+use dialpool_runtime::http::{Api, Problem, RawBody, edge};
+use dialpool_runtime::jobs::{InboxBody, InboxMessage};
+use dialpool_runtime::{Queue, Start, StartError};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tracing::warn;
+
+/// A Lambda function takes 6 MB in one request; a little is left for what surrounds the body.
+const BODY_LIMIT_BYTES: usize = 5 * 1024 * 1024;
+
+/// Larger bodies go into the journal's inbox, and the message refers to them.
+const INLINE_BYTES: usize = 200 * 1024;
+
+/// The state of the function.
+#[derive(Debug, Clone, FromRef)]
+struct WebhookIngress {
+    api: Api,
+    auth: WebhookAuth,
+    inbox: Queue,
+}
+
+/// The routes of the function.
+///
+/// # Errors
+/// When the environment is incomplete.
+pub fn router(start: &Start) -> Result<Router, StartError> {
+    let secret = start.environment.secret("VAPI_WEBHOOK_SECRET")?;
+    let state = WebhookIngress {
+        api: Api::new(start)?,
+        auth: WebhookAuth::new(vec![secret]),
+        inbox: start.queue("INBOX_QUEUE_URL")?,
+    };
+    let routes = Router::new().route("/v1/webhooks/vapi", post(vapi)).with_state(state);
+    Ok(edge(routes, start.entropy.clone(), BODY_LIMIT_BYTES))
+}
+
+async fn vapi(
+    State(state): State<WebhookIngress>,
+    axum::Extension(trace_id): axum::Extension<TraceId>,
+    headers: HeaderMap,
+    RawBody(body): RawBody,
+) -> Result<Json<Value>, Problem> {
+    let now = state.api.clock.now();
+    state.auth.verify(&headers, &body, now).map_err(|error| {
+        warn!("a webhook was not authenticated: {error}");
+        Problem::unauthenticated("no valid X-Vapi-Secret, bearer token or signature")
+    })?;
+    if let Ok(Webhook { kind: Kind::AssistantRequest { called, .. }, .. }) = Webhook::parse(&body) {
+        return answer_assistant_request(&state.api, called).await;
+    }
+    let body = match std::str::from_utf8(&body) {
+        Ok(text) if text.len() <= INLINE_BYTES => InboxBody::Inline(text.to_owned()),
+        _ => {
+            let reference = hex::encode(Sha256::digest(&body));
+            state.api.store.put_inbox_body(now, &reference, &body).await?;
+            InboxBody::Reference(reference)
+        }
+    };
+    let message = InboxMessage { provider: "vapi".to_owned(), received_at: now, trace_id, body };
+    state.inbox.send(&message, std::time::Duration::ZERO).await?;
+    Ok(Json(json!({})))
+}
+
+/// The answer that the provider expects: an assistant's id, or what to say before it hangs up.
+async fn answer_assistant_request(
+    api: &Api,
+    called: Option<dialpool_domain::PhoneNumber>,
+) -> Result<Json<Value>, Problem> {
+    let owner = match called {
+        Some(number) => api.store.owner_of(api.clock.now(), &number).await?,
+        None => None,
+    };
+    let assistant = owner.filter(|owner| owner.held_by.is_some()).and_then(|owner| owner.last_assistant);
+    Ok(Json(match assistant {
+        Some(assistant_id) => json!({ "assistantId": assistant_id }),
+        None => json!({ "error": "We cannot take your call right now." }),
+    }))
+}

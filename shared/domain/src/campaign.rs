@@ -86,6 +86,13 @@ pub struct Cap(u32);
 #[error("a campaign has 1 to 50 lines")]
 pub struct InvalidCap;
 
+impl Cap {
+    /// The number of lines.
+    pub const fn lines(self) -> u32 {
+        self.0
+    }
+}
+
 impl Default for Cap {
     fn default() -> Self {
         Self(8)

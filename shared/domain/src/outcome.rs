@@ -26,6 +26,8 @@ pub enum Outcome {
     ProviderFailed,
     /// The provider would not take another call at the moment: nobody was called.
     CapacityLimited,
+    /// The provider never had the call: nobody was called.
+    NotPlaced,
     /// Withdrawn before it was placed, or deleted by a person.
     Canceled,
     /// A reason that no rule knows.
@@ -114,6 +116,7 @@ impl Outcome {
             Self::InvalidNumber => "invalid_number",
             Self::ProviderFailed => "provider_failed",
             Self::CapacityLimited => "capacity_limited",
+            Self::NotPlaced => "not_placed",
             Self::Canceled => "canceled",
             Self::Other => "other",
         }
@@ -132,13 +135,15 @@ impl Outcome {
             | Self::InvalidNumber
             | Self::ProviderFailed
             | Self::CapacityLimited
+            | Self::NotPlaced
             | Self::Canceled => false,
         }
     }
 
-    /// Whether the call is one of the attempts allowed per contact. One that the provider had no line for is not.
+    /// Whether the call is one of the attempts allowed per contact. One that the provider had no line for, or never had,
+    /// is not.
     pub fn counts(self) -> bool {
-        self != Self::CapacityLimited
+        !matches!(self, Self::CapacityLimited | Self::NotPlaced)
     }
 }
 

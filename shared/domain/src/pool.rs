@@ -31,6 +31,11 @@ pub struct HoldHours(u32);
 pub struct InvalidHoldHours;
 
 impl HoldHours {
+    /// The longest hold.
+    pub const fn longest() -> Self {
+        Self(168)
+    }
+
     /// The hold as a duration.
     pub fn duration(self) -> Duration {
         Duration::from_hours(u64::from(self.0))
@@ -48,7 +53,7 @@ impl TryFrom<u32> for HoldHours {
     type Error = InvalidHoldHours;
 
     fn try_from(hours: u32) -> Result<Self, Self::Error> {
-        if (1..=168).contains(&hours) { Ok(Self(hours)) } else { Err(InvalidHoldHours) }
+        if (1..=Self::longest().0).contains(&hours) { Ok(Self(hours)) } else { Err(InvalidHoldHours) }
     }
 }
 

@@ -7,7 +7,7 @@
 //! | no answer | 4 hours after: another part of the day |
 //! | voicemail, reason unknown | 20 hours after: the next day, a little earlier |
 //! | provider failed | 30 minutes after, once per contact |
-//! | no capacity at the provider | 2 minutes after; not an attempt, nobody was called |
+//! | no capacity at the provider, never placed | 2 minutes after; not an attempt, nobody was called |
 //! | invalid number, canceled | none |
 //!
 //! A retry moves later, never earlier, until it keeps every limit:
@@ -133,7 +133,7 @@ pub fn plan(
         Outcome::Busy => policy.busy_min,
         Outcome::NoAnswer => policy.no_answer_min,
         Outcome::Voicemail | Outcome::Other => policy.voicemail_min,
-        Outcome::CapacityLimited => policy.capacity_limited_min,
+        Outcome::CapacityLimited | Outcome::NotPlaced => policy.capacity_limited_min,
     };
     if attempts.len() >= usize::from(policy.attempts.get()) {
         return Next::Done(DoneReason::AttemptsUsedUp);

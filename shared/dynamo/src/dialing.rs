@@ -224,11 +224,12 @@ impl Store {
             Write::check(dialing, keys::suppression(campaign.company.as_str(), &hash), "attribute_not_exists(pk)"),
             Write::check(dialing, keys::suppression(GLOBAL_LIST, &hash), "attribute_not_exists(pk)"),
             number
-                .set("active_call = :call")
+                .set("active_call = :call, last_assistant = :assistant")
                 .when(
                     "assignment_id = :assignment AND hold_version = :hold_version AND attribute_not_exists(active_call)",
                 )
                 .bind(":call", call_id.as_str())
+                .bind(":assistant", campaign.assistant_id.as_str())
                 .bind(":assignment", hold.assignment_id.as_str())
                 .bind(":hold_version", assignment.hold_version)
                 .write(),

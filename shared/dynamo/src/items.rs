@@ -81,6 +81,8 @@ pub(crate) struct NumberItem {
     pub(crate) answered: u64,
     #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
     pub(crate) last_used_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_assistant: Option<String>,
 }
 
 /// What a local index of the pool shows of a number: enough to pick it.

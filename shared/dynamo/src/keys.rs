@@ -26,6 +26,11 @@ pub(crate) fn number(company: &CompanyId, number: &PhoneNumber) -> Item {
     key(pool(company), format!("{NUMBER_PREFIX}{number}"))
 }
 
+/// Which company a number belongs to: a number is in one pool only.
+pub(crate) fn owner(number: &PhoneNumber) -> Item {
+    key(format!("E164#{number}"), "OWNER")
+}
+
 pub(crate) fn hold(company: &CompanyId, lead: &LeadId) -> Item {
     key(format!("LEAD#{company}#{lead}"), "HOLD")
 }

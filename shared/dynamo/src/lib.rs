@@ -24,7 +24,7 @@ pub use error::StoreError;
 pub use idempotency::{Begun, StoredAnswer};
 pub use journal::event_of_stream_image;
 pub use people::{ApiKey, Company, KeyFound, NewApiKey};
-pub use pool::{Assigned, Assignment, Changed, Imported, NumberState, PoolSummary, Request};
+pub use pool::{Assigned, Assignment, Changed, Imported, NumberOwner, NumberState, PoolSummary, Request};
 pub use settlement::{Ended, Settlement};
 pub use suppression::{PhoneHasher, Suppressed};
 

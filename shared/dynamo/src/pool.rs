@@ -129,6 +129,19 @@ pub enum Imported {
     Added,
     /// The company had it; what was given replaces what was known.
     Updated,
+    /// The number is in another company's pool.
+    OthersNumber,
+}
+
+/// Whose a number is, and who holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NumberOwner {
+    /// The company that has the number in its pool.
+    pub company: CompanyId,
+    /// The lead that holds it now.
+    pub held_by: Option<LeadId>,
+    /// The assistant that spoke last from this number.
+    pub last_assistant: Option<String>,
 }
 
 /// A number of a pool, for reports.
@@ -807,11 +820,20 @@ impl Store {
             calls: 0,
             answered: 0,
             last_used_at: None,
+            last_assistant: None,
         };
         let key = keys::number(company, &number.number);
-        let insert = Write::insert(&self.tables.pool, items::write("number", key.clone(), &item)?);
-        match self.transact(vec![insert]).await? {
+        let mut owner = keys::owner(&number.number);
+        owner.insert("company".to_owned(), company.as_str().into_attribute());
+        let writes = vec![
+            Write::insert(&self.tables.pool, items::write("number", key.clone(), &item)?),
+            Write::insert(&self.tables.pool, owner)
+                .when("attribute_not_exists(pk) OR company = :company")
+                .value(":company", company.as_str()),
+        ];
+        match self.transact(writes).await? {
             Transacted::Done => return Ok(Imported::Added),
+            Transacted::Refused(refusal) if refusal.at(1) => return Ok(Imported::OthersNumber),
             Transacted::Refused(_) => {}
         }
         let mut renewed = NumberWrite::new(&self.tables.pool, key);
@@ -831,6 +853,26 @@ impl Store {
             Transacted::Done => Ok(Imported::Updated),
             Transacted::Refused(_) => Err(StoreError::Busy("the number was removed while it was renewed".to_owned())),
         }
+    }
+
+    /// Whose a number is, and who holds it at `now`; `None`: nobody's.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn owner_of(&self, now: Timestamp, number: &PhoneNumber) -> Result<Option<NumberOwner>, StoreError> {
+        #[derive(serde::Deserialize)]
+        struct OwnerItem {
+            company: CompanyId,
+        }
+        let owner: Option<OwnerItem> = self.get("number", &self.tables.pool, keys::owner(number)).await?;
+        let Some(OwnerItem { company }) = owner else { return Ok(None) };
+        let key = keys::number(&company, number);
+        let item: Option<NumberItem> = self.get("number", &self.tables.pool, key).await?;
+        Ok(item.map(|item| NumberOwner {
+            held_by: item.held_by.filter(|_| item.release_at.is_some_and(|release_at| now < release_at)),
+            last_assistant: item.last_assistant,
+            company,
+        }))
     }
 
     /// The numbers of a company, by number, from behind `after` on, and where the next page starts.

@@ -423,13 +423,15 @@ impl Store {
 fn consequences(around: &Around, settlement: &Settlement<'_>, report: &CallReport, now: Timestamp) -> Consequences {
     let outcome = report.outcome.unwrap_or(match settlement.state {
         CallState::Canceled => Outcome::Canceled,
-        CallState::Failed | CallState::TimedOut => Outcome::ProviderFailed,
+        CallState::Failed => Outcome::ProviderFailed,
         CallState::Intent
         | CallState::Unknown
         | CallState::Accepted
         | CallState::Ringing
         | CallState::InProgress
-        | CallState::Ended => Outcome::Other,
+        | CallState::Ended
+        // What the provider lost may have rung: the longest wait is the safe one.
+        | CallState::TimedOut => Outcome::Other,
     });
     let mut attempts = around.contact.attempts.clone();
     if !outcome.counts() {
@@ -455,6 +457,7 @@ fn counter(outcome: Outcome) -> &'static str {
         Outcome::InvalidNumber
         | Outcome::ProviderFailed
         | Outcome::CapacityLimited
+        | Outcome::NotPlaced
         | Outcome::Canceled
         | Outcome::Other => "n_failed",
     }

@@ -3,7 +3,9 @@
 //! A key is `dp_<key id>_<secret>`: the id finds the record, the secret's hash is compared in constant time. A key opens
 //! one company. A key that was found is remembered for [`REMEMBERED`]: a revocation is in force at most that much later.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{FromRef, FromRequestParts};
@@ -12,17 +14,17 @@ use axum::http::request::Parts;
 use dialpool_domain::event::Cause;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CompanyId, Timestamp, TraceId};
-use dialpool_dynamo::{ApiKey, KeyFound, Store};
+use dialpool_dynamo::{ApiKey, Company, KeyFound, Store};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::problem::Problem;
 use crate::{Clock, Entropy, Start, StartError};
 
-/// How long a key is taken at its word without asking the store.
+/// How long a key and a company's settings are taken as they were read.
 const REMEMBERED: Duration = Duration::from_secs(30);
 
-/// More keys than this in use at once are not remembered.
+/// When more than this is remembered, all of it is forgotten.
 const MOST_REMEMBERED: usize = 1_000;
 
 /// What every HTTP function needs.
@@ -35,6 +37,7 @@ pub struct Api {
     /// Chance.
     pub entropy: Entropy,
     keys: Arc<Mutex<HashMap<String, (ApiKey, Timestamp)>>>,
+    companies: Arc<Mutex<HashMap<CompanyId, (Company, Timestamp)>>>,
 }
 
 impl Api {
@@ -48,30 +51,56 @@ impl Api {
             clock: start.clock.clone(),
             entropy: start.entropy.clone(),
             keys: Arc::default(),
+            companies: Arc::default(),
         })
     }
 
     async fn key(&self, now: Timestamp, key_id: &str) -> Result<Option<ApiKey>, Problem> {
-        let keys = || self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let remembered = keys().get(key_id).filter(|(_, at)| now.since(*at) < REMEMBERED).map(|(key, _)| key.clone());
+        let remembered = remembered(&self.keys, now, key_id);
         if let Some(key) = remembered.filter(|key| key.valid_until.is_none_or(|end| now < end)) {
             return Ok(Some(key));
         }
         match self.store.api_key(now, key_id).await? {
             KeyFound::Valid(key) => {
-                let mut keys = keys();
-                if keys.len() >= MOST_REMEMBERED {
-                    keys.clear();
-                }
-                keys.insert(key_id.to_owned(), (key.clone(), now));
+                remember(&self.keys, now, key_id.to_owned(), &key);
                 Ok(Some(key))
             }
-            KeyFound::Over | KeyFound::Unknown => {
-                keys().remove(key_id);
-                Ok(None)
-            }
+            KeyFound::Over | KeyFound::Unknown => Ok(None),
         }
     }
+
+    /// The settings of a company, at most [`REMEMBERED`] old.
+    ///
+    /// # Errors
+    /// When the store gives no answer, or the company is not there.
+    pub async fn company(&self, now: Timestamp, company: &CompanyId) -> Result<Company, Problem> {
+        if let Some(company) = remembered(&self.companies, now, company) {
+            return Ok(company);
+        }
+        let found = self.store.company(company).await?.ok_or_else(|| Problem::not_found("company"))?;
+        remember(&self.companies, now, company.clone(), &found);
+        Ok(found)
+    }
+}
+
+type Memory<K, V> = Mutex<HashMap<K, (V, Timestamp)>>;
+
+fn remembered<K, V, Q>(memory: &Memory<K, V>, now: Timestamp, key: &Q) -> Option<V>
+where
+    K: Borrow<Q> + Eq + Hash,
+    V: Clone,
+    Q: Eq + Hash + ?Sized,
+{
+    let memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+    memory.get(key).filter(|(_, at)| now.since(*at) < REMEMBERED).map(|(value, _)| value.clone())
+}
+
+fn remember<K: Eq + Hash, V: Clone>(memory: &Memory<K, V>, now: Timestamp, key: K, value: &V) {
+    let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+    if memory.len() >= MOST_REMEMBERED {
+        memory.clear();
+    }
+    memory.insert(key, (value.clone(), now));
 }
 
 /// Who makes a request, and when.

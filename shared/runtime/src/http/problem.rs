@@ -5,7 +5,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use dialpool_domain::TraceId;
+use dialpool_domain::{Timestamp, TraceId};
 use dialpool_dynamo::StoreError;
 use serde::Serialize;
 use tracing::error;
@@ -28,11 +28,12 @@ pub struct Problem {
     detail: String,
     errors: Vec<FieldError>,
     retry_after_seconds: Option<u64>,
+    next_available_at: Option<Timestamp>,
 }
 
 impl Problem {
     fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, title, detail: detail.into(), errors: Vec::new(), retry_after_seconds: None }
+        Self { status, kind, title, detail: detail.into(), errors: Vec::new(), retry_after_seconds: None, next_available_at: None }
     }
 
     /// 400: the request cannot be read.
@@ -75,10 +76,15 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "conflict", "The present state does not allow this", detail)
     }
 
-    /// 409: every number is taken. `next_at` says when the next one comes free.
-    pub fn exhausted(detail: impl Into<String>, retry_after_seconds: Option<u64>) -> Self {
+    /// 409: every number is taken at `now`. `next_at` is when the next one comes free, if any does.
+    pub fn exhausted(now: Timestamp, next_at: Option<Timestamp>) -> Self {
+        let detail = match next_at {
+            Some(at) => format!("every number is held; the next one comes free at {at}"),
+            None => "the company has no number that will come free: import numbers first".to_owned(),
+        };
         let problem = Self::new(StatusCode::CONFLICT, "pool-exhausted", "Every number of the pool is taken", detail);
-        Self { retry_after_seconds, ..problem }
+        let retry_after_seconds = next_at.map(|at| at.since(now).as_secs().max(1));
+        Self { retry_after_seconds, next_available_at: next_at, ..problem }
     }
 
     /// 413: the body is larger than the route takes.
@@ -136,6 +142,8 @@ impl Problem {
             trace_id: &'a TraceId,
             #[serde(skip_serializing_if = "<[_]>::is_empty")]
             errors: &'a [FieldError],
+            #[serde(skip_serializing_if = "Option::is_none")]
+            next_available_at: Option<Timestamp>,
         }
         let json = Json {
             kind: format!("urn:dialpool:problem:{}", self.kind),
@@ -144,6 +152,7 @@ impl Problem {
             detail: &self.detail,
             trace_id: trace,
             errors: &self.errors,
+            next_available_at: self.next_available_at,
         };
         let mut response = (self.status, axum::Json(json)).into_response();
         let headers = response.headers_mut();

@@ -1,0 +1,297 @@
+//! From a free line to a call that the provider took.
+
+use dialpool_domain::call::{Call, CallReport, CallState, FIRST_LOOK_AFTER, SEND_WITHIN, START_WITHIN};
+use dialpool_domain::campaign::{Campaign, CampaignStatus};
+use dialpool_domain::contact::{Contact, ContactState};
+use dialpool_domain::event::Cause;
+use dialpool_domain::law::{self, LegalBasis, Window};
+use dialpool_domain::outcome::Outcome;
+use dialpool_domain::pool::{Hold, ReleaseReason};
+use dialpool_domain::retry::DoneReason;
+use dialpool_domain::time::Duration;
+use dialpool_domain::{AssignmentId, CallId, CampaignId, PhoneNumber, Timestamp, TraceId};
+use dialpool_dynamo::{Assigned, Changed, Claim, Claimed, Ended, Moved, Request, Settlement};
+use dialpool_providers::vapi::{NewCall, PlaceCall, RefusalKind};
+use dialpool_runtime::jobs::DialJob;
+use dialpool_runtime::queue::LONGEST_DELAY;
+use tracing::{error, info, warn};
+
+use crate::{CallDispatcher, DispatchError};
+
+/// How many due contacts one job looks at before it leaves the rest to the next.
+const CONTACTS_PER_JOB: u32 = 10;
+
+/// A contact that no number could be found for waits this long at most: one may be released early.
+const WAIT_FOR_NUMBER: Duration = Duration::from_mins(10);
+
+/// A job that found the account's lines taken comes again after this.
+const WAIT_FOR_LINE: Duration = Duration::from_secs(15);
+
+/// What became of one contact.
+enum Tried {
+    /// A call was claimed: the line is used.
+    Dialed,
+    /// Nothing to do for this contact now; the next one may be dialed.
+    Passed,
+    /// There is no number for it.
+    NoNumber {
+        until: Timestamp,
+    },
+    /// The campaign's lines are taken, or it was paused.
+    CampaignFull,
+    /// The provider account's lines are taken.
+    AccountFull,
+}
+
+impl CallDispatcher {
+    /// Dials the contact of a campaign that is due longest, if a line is free.
+    pub(crate) async fn dial(&self, campaign_id: &CampaignId, trace_id: &TraceId) -> Result<(), DispatchError> {
+        let now = self.start.clock.now();
+        let (campaign, (due, next_due)) = (
+            self.store.campaign_of_job(campaign_id).await?,
+            self.store.due_contacts(now, campaign_id, CONTACTS_PER_JOB).await?,
+        );
+        let Some(campaign) = campaign.filter(|campaign| campaign.status == CampaignStatus::Running) else {
+            return Ok(());
+        };
+        if campaign.lines_in_use >= campaign.cap.lines() as usize {
+            return Ok(());
+        }
+        let mut no_number_until = None;
+        for phone in &due {
+            match self.try_contact(&campaign, phone, trace_id, no_number_until).await? {
+                Tried::Dialed | Tried::CampaignFull => return Ok(()),
+                Tried::Passed => {}
+                Tried::NoNumber { until } => no_number_until = Some(until),
+                Tried::AccountFull => return self.dial_again(&campaign, trace_id, WAIT_FOR_LINE).await,
+            }
+        }
+        if due.len() == CONTACTS_PER_JOB as usize {
+            // None of those could be dialed, but there are more.
+            return self.dial_again(&campaign, trace_id, Duration::from_secs(1)).await;
+        }
+        match next_due {
+            Some(at) if at.since(now) <= LONGEST_DELAY => {
+                self.dial_again(&campaign, trace_id, at.since(now) + Duration::from_secs(1)).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn dial_again(&self, campaign: &Campaign, trace_id: &TraceId, delay: Duration) -> Result<(), DispatchError> {
+        let job = DialJob::Dial { campaign_id: campaign.id.clone(), trace_id: trace_id.clone() };
+        Ok(self.dial_queue.send(&job, delay).await?)
+    }
+
+    async fn try_contact(
+        &self,
+        campaign: &Campaign,
+        phone: &PhoneNumber,
+        trace_id: &TraceId,
+        no_number_until: Option<Timestamp>,
+    ) -> Result<Tried, DispatchError> {
+        let cause = &self.cause(trace_id);
+        let Some(contact) = self.store.contact(&campaign.id, phone).await? else { return Ok(Tried::Passed) };
+        match &contact.state {
+            ContactState::Pending { due_at } if *due_at <= cause.at => {}
+            ContactState::Pending { .. } | ContactState::Done { .. } => return Ok(Tried::Passed),
+            ContactState::InFlight { call_id } => {
+                self.look_again(call_id, trace_id, Duration::ZERO).await?;
+                return Ok(Tried::Passed);
+            }
+        }
+        let Some(basis) = self.lawful(cause, campaign, &contact).await? else { return Ok(Tried::Passed) };
+        if let Some(until) = no_number_until
+            && self.store.hold_of(cause.at, &campaign.company, &contact.lead).await?.is_none()
+        {
+            self.store.defer_contact(&campaign.id, &contact, until).await?;
+            return Ok(Tried::Passed);
+        }
+        let request = Request {
+            company: campaign.company.clone(),
+            lead: contact.lead.clone(),
+            place: contact.address.place(&contact.phone),
+            hold: campaign.hold_hours,
+            assignment_id: AssignmentId::new(cause.at, self.start.entropy.next_u128()),
+        };
+        match self.store.assign(cause, &request).await? {
+            Assigned::Granted(hold, _) | Assigned::AlreadyHeld(hold) => {
+                self.claim(cause, campaign, &contact, &hold, &basis).await
+            }
+            Assigned::Exhausted { next_at } => {
+                let latest = cause.at + WAIT_FOR_NUMBER;
+                let until = next_at.map_or(latest, |at| at.min(latest)).max(cause.at + Duration::from_secs(1));
+                self.store.defer_contact(&campaign.id, &contact, until).await?;
+                Ok(Tried::NoNumber { until })
+            }
+        }
+    }
+
+    /// Why calling the contact now is lawful; `None`: it is not, and the contact was put off or ended.
+    async fn lawful(
+        &self,
+        cause: &Cause,
+        campaign: &Campaign,
+        contact: &Contact,
+    ) -> Result<Option<LegalBasis>, DispatchError> {
+        let never = async |why: &str| {
+            info!(campaign.id = %campaign.id, "{:?} is not dialed: {why}", contact.phone);
+            self.store.finish_contact(cause, campaign, contact, DoneReason::NotDialable).await
+        };
+        let zones = match law::candidate_zones(&contact.address.whereabouts(&contact.phone)) {
+            Ok(zones) => zones,
+            Err(unknown) => {
+                never(&unknown.to_string()).await?;
+                return Ok(None);
+            }
+        };
+        match law::window(&self.rules, &zones, cause.at) {
+            Window::Open { closes_at } => Ok(Some(LegalBasis::new(&self.rules, &zones, closes_at, cause.at))),
+            Window::Closed { opens_at } => {
+                self.store.defer_contact(&campaign.id, contact, opens_at).await?;
+                Ok(None)
+            }
+            Window::Never => {
+                never("its time zones have no common calling hours").await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn claim(
+        &self,
+        cause: &Cause,
+        campaign: &Campaign,
+        contact: &Contact,
+        hold: &Hold,
+        basis: &LegalBasis,
+    ) -> Result<Tried, DispatchError> {
+        let call_id = CallId::new(cause.at, self.start.entropy.next_u128());
+        let claim = Claim {
+            call_id: &call_id,
+            campaign,
+            contact,
+            hold,
+            line: &self.line,
+            hasher: &self.hasher,
+            legal_basis: basis,
+            start_by: basis.closes_at.min(cause.at + START_WITHIN),
+        };
+        match self.store.claim(cause, &claim).await? {
+            Claimed::Placed(call) => {
+                self.place(cause, campaign, contact, &call).await?;
+                Ok(Tried::Dialed)
+            }
+            Claimed::NotDue | Claimed::NumberLost => Ok(Tried::Passed),
+            Claimed::CampaignFull => Ok(Tried::CampaignFull),
+            Claimed::AccountFull => Ok(Tried::AccountFull),
+            Claimed::Suppressed => {
+                self.store.finish_contact(cause, campaign, contact, DoneReason::Suppressed).await?;
+                let opted_out = ReleaseReason::OptedOut;
+                let _: Changed =
+                    self.store.release(cause, &campaign.company, &hold.assignment_id, opted_out).await?;
+                Ok(Tried::Passed)
+            }
+            Claimed::NumberNotAtProvider => {
+                error!("number {:?} has no id at the provider: import it with its vapi_id", hold.number);
+                self.store.defer_contact(&campaign.id, contact, cause.at + WAIT_FOR_NUMBER).await?;
+                Ok(Tried::Passed)
+            }
+        }
+    }
+
+    /// Asks the provider for the call, once, and writes its answer down.
+    async fn place(
+        &self,
+        cause: &Cause,
+        campaign: &Campaign,
+        contact: &Contact,
+        call: &Call,
+    ) -> Result<(), DispatchError> {
+        let now = self.start.clock.now();
+        if now > call.claimed_at + SEND_WITHIN {
+            warn!(call.id = %call.id, "call {} was claimed too long ago to be placed", call.id);
+            return self.look_again(&call.id, &cause.trace_id, Duration::ZERO).await;
+        }
+        let request = NewCall {
+            call_id: &call.id,
+            company: &call.company,
+            campaign_id: &call.campaign_id,
+            trace_id: &cause.trace_id,
+            assistant_id: &campaign.assistant_id,
+            phone_number_id: &call.provider_number_id,
+            customer: &contact.phone,
+            customer_name: contact.name.as_deref(),
+            lead: &contact.lead,
+            earliest_at: now,
+            latest_at: call.start_by,
+            webhook: &self.webhook,
+        };
+        let answer = self.vapi.place_call(&request).await;
+        let cause = &self.cause(&cause.trace_id);
+        match answer {
+            PlaceCall::Accepted { provider_call_id } => {
+                info!(call.id = %call.id, "call {} is {provider_call_id} at the provider", call.id);
+                let accepted = CallState::Accepted;
+                let moved = self.store.move_call(cause, &call.id, accepted, Some(&provider_call_id), None).await?;
+                if let Moved::OtherCall { known } = moved {
+                    return Err(DispatchError::SecondCall { call: call.id.clone(), known });
+                }
+                Ok(())
+            }
+            PlaceCall::Refused { kind, status, message } => {
+                warn!(call.id = %call.id, "the provider refused call {} with {status}: {message}", call.id);
+                let outcome = match kind {
+                    RefusalKind::Capacity => Outcome::CapacityLimited,
+                    RefusalKind::Invalid | RefusalKind::Unauthorized => Outcome::ProviderFailed,
+                };
+                self.not_placed(cause, call, outcome, format!("refused-{status}: {message}")).await
+            }
+            PlaceCall::NotSent { cause: why } => {
+                warn!(call.id = %call.id, "call {} did not reach the provider: {why}", call.id);
+                self.not_placed(cause, call, Outcome::NotPlaced, format!("not-sent: {why}")).await
+            }
+            PlaceCall::Unknown { cause: why } => {
+                warn!(call.id = %call.id, "the provider's answer to call {} is unclear: {why}", call.id);
+                let _: Moved =
+                    self.store.move_call(cause, &call.id, CallState::Unknown, None, Some(&why)).await?;
+                self.look_again(&call.id, &cause.trace_id, FIRST_LOOK_AFTER).await
+            }
+        }
+    }
+
+    /// Ends a call that certainly was not placed, and asks for the next dial.
+    pub(crate) async fn not_placed(
+        &self,
+        cause: &Cause,
+        call: &Call,
+        outcome: Outcome,
+        ended_reason: String,
+    ) -> Result<(), DispatchError> {
+        let report =
+            CallReport { outcome: Some(outcome), ended_reason: Some(ended_reason), ..CallReport::default() };
+        self.end(cause, &call.id, CallState::Failed, None, &report).await
+    }
+
+    /// Ends a call and asks for the next dial of its campaign.
+    pub(crate) async fn end(
+        &self,
+        cause: &Cause,
+        call_id: &CallId,
+        state: CallState,
+        provider_call_id: Option<&str>,
+        report: &CallReport,
+    ) -> Result<(), DispatchError> {
+        let settlement =
+            Settlement { call_id, state, provider_call_id, report, policy: &self.policy, hasher: &self.hasher };
+        match self.store.end_call(cause, &settlement).await? {
+            Ended::Applied { call, .. } | Ended::AlreadyOver(call) => {
+                let job = DialJob::Dial { campaign_id: call.campaign_id.clone(), trace_id: cause.trace_id.clone() };
+                self.dial_queue.send(&job, Duration::ZERO).await?;
+                Ok(())
+            }
+            Ended::OtherCall { known } => Err(DispatchError::SecondCall { call: call_id.clone(), known }),
+            Ended::NotFound => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What became of a call that is silent: the provider is asked, never told to call again.
+
+use dialpool_domain::call::{ABSENCE_PROVES_AFTER, Call, CallState, FIRST_LOOK_AFTER, SILENT_AFTER};
+use dialpool_domain::event::Cause;
+use dialpool_domain::outcome::Outcome;
+use dialpool_domain::time::Duration;
+use dialpool_domain::{CallId, TraceId};
+use dialpool_dynamo::Moved;
+use dialpool_providers::vapi::ProviderCall;
+use tracing::{info, warn};
+
+use crate::{CallDispatcher, DispatchError};
+
+/// By how much the provider's clock may be behind ours.
+const PROVIDER_CLOCK_SKEW: Duration = Duration::from_mins(2);
+
+/// The second look at an unclear call.
+const SECOND_LOOK_AFTER: Duration = Duration::from_secs(60);
+
+/// A provider that does not answer is asked again after this.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
+impl CallDispatcher {
+    /// Finds out what became of a call, unless it is over.
+    pub(crate) async fn settle(&self, call_id: &CallId, trace_id: &TraceId) -> Result<(), DispatchError> {
+        let Some(call) = self.store.call(call_id).await?.filter(|call| !call.state.is_over()) else {
+            return Ok(());
+        };
+        let asked = match &call.provider_call_id {
+            Some(provider_call_id) => self.vapi.call(provider_call_id).await,
+            None => {
+                let from = call.claimed_at - PROVIDER_CLOCK_SKEW;
+                let calls = self.vapi.calls_of_number(&call.provider_number_id, from).await;
+                calls.map(|calls| calls.into_iter().find(|found| found.our_call_id().as_ref() == Some(call_id)))
+            }
+        };
+        let cause = &self.cause(trace_id);
+        match asked {
+            Ok(Some(found)) => self.apply(cause, &call, found).await,
+            Ok(None) => self.absent(cause, &call).await,
+            Err(error) => {
+                warn!(call.id = %call_id, "failed to ask the provider for call {call_id}: {error}");
+                self.look_again(call_id, trace_id, ASK_AGAIN_AFTER).await
+            }
+        }
+    }
+
+    /// The provider knows the call.
+    async fn apply(&self, cause: &Cause, call: &Call, found: ProviderCall) -> Result<(), DispatchError> {
+        let state = found.state();
+        if state.is_over() {
+            return self.end(cause, &call.id, state, Some(&found.id), &found.report()).await;
+        }
+        match self.store.move_call(cause, &call.id, state, Some(&found.id), None).await? {
+            Moved::Done(_) | Moved::Stale(_) | Moved::NotFound => {}
+            Moved::OtherCall { known } => return Err(DispatchError::SecondCall { call: call.id.clone(), known }),
+        }
+        self.look_again(&call.id, &cause.trace_id, SILENT_AFTER).await
+    }
+
+    /// The provider does not know the call, at least not yet.
+    async fn absent(&self, cause: &Cause, call: &Call) -> Result<(), DispatchError> {
+        if call.provider_call_id.is_some() {
+            warn!(call.id = %call.id, "the provider lost call {}", call.id);
+            let report = dialpool_domain::call::CallReport::default();
+            return self.end(cause, &call.id, CallState::TimedOut, None, &report).await;
+        }
+        let age = cause.at.since(call.claimed_at);
+        if age >= ABSENCE_PROVES_AFTER {
+            info!(call.id = %call.id, "call {} was never placed", call.id);
+            return self.not_placed(cause, call, Outcome::NotPlaced, "never-placed".to_owned()).await;
+        }
+        let next_look = [FIRST_LOOK_AFTER, SECOND_LOOK_AFTER, ABSENCE_PROVES_AFTER]
+            .into_iter()
+            .find(|look| *look > age)
+            .unwrap_or(ABSENCE_PROVES_AFTER);
+        self.look_again(&call.id, &cause.trace_id, next_look - age + Duration::from_secs(1)).await
+    }
+}

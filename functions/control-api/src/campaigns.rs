@@ -1,0 +1,128 @@
+//! Campaigns over HTTP.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use dialpool_domain::CampaignId;
+use dialpool_domain::campaign::{Campaign, CampaignCommand, CampaignStatus, NewCampaign};
+use dialpool_domain::time::Duration;
+use dialpool_dynamo::Commanded;
+use dialpool_runtime::http::{Api, Body, Caller, IdIn, Parameters, Problem};
+use dialpool_runtime::jobs::DialJob;
+
+use crate::ControlApi;
+use crate::wire::{CampaignRequest, ContactView, ContactsView, Page};
+
+/// Names are for people; the provider cuts longer ones.
+const LONGEST_NAME: usize = 100;
+
+pub(crate) async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    Body(request): Body<CampaignRequest>,
+) -> Result<(StatusCode, Json<Campaign>), Problem> {
+    caller.must_be(request.company.as_ref())?;
+    for (field, value) in [("name", &request.name), ("assistant_id", &request.assistant_id)] {
+        if value.trim().is_empty() || value.len() > LONGEST_NAME {
+            return Err(Problem::field(field, "is 1 to 100 characters"));
+        }
+    }
+    let hold = match request.hold_hours {
+        Some(hours) => hours,
+        None => api.company(caller.at, &caller.company).await?.hold_hours,
+    };
+    let new = NewCampaign {
+        id: CampaignId::new(caller.at, api.entropy.next_u128()),
+        company: caller.company.clone(),
+        name: request.name,
+        assistant_id: request.assistant_id,
+        cap: request.cap,
+        hold,
+    };
+    api.store.create_campaign(&caller.cause(), &new).await?;
+    let campaign = api.store.campaign(&caller.company, &new.id).await?;
+    campaign.map(|campaign| (StatusCode::CREATED, Json(campaign))).ok_or_else(|| Problem::not_found("campaign"))
+}
+
+pub(crate) async fn show(
+    State(api): State<Api>,
+    caller: Caller,
+    IdIn(id): IdIn<CampaignId>,
+) -> Result<Json<Campaign>, Problem> {
+    let campaign = api.store.campaign(&caller.company, &id).await?;
+    campaign.map(Json).ok_or_else(|| Problem::not_found("campaign"))
+}
+
+pub(crate) async fn contacts(
+    State(api): State<Api>,
+    caller: Caller,
+    IdIn(id): IdIn<CampaignId>,
+    Parameters(page): Parameters<Page>,
+) -> Result<Json<ContactsView>, Problem> {
+    let found = api.store.contacts(&caller.company, &id, page.after.as_ref(), page.limit()?).await?;
+    let page = found.ok_or_else(|| Problem::not_found("campaign"))?;
+    Ok(Json(ContactsView { contacts: page.contacts.into_iter().map(ContactView::from).collect(), next: page.next }))
+}
+
+pub(crate) async fn start(
+    State(state): State<ControlApi>,
+    caller: Caller,
+    IdIn(id): IdIn<CampaignId>,
+) -> Result<Json<Campaign>, Problem> {
+    command(&state, &caller, &id, CampaignCommand::Start).await
+}
+
+pub(crate) async fn pause(
+    State(state): State<ControlApi>,
+    caller: Caller,
+    IdIn(id): IdIn<CampaignId>,
+) -> Result<Json<Campaign>, Problem> {
+    command(&state, &caller, &id, CampaignCommand::Pause).await
+}
+
+pub(crate) async fn resume(
+    State(state): State<ControlApi>,
+    caller: Caller,
+    IdIn(id): IdIn<CampaignId>,
+) -> Result<Json<Campaign>, Problem> {
+    command(&state, &caller, &id, CampaignCommand::Resume).await
+}
+
+pub(crate) async fn cancel(
+    State(state): State<ControlApi>,
+    caller: Caller,
+    IdIn(id): IdIn<CampaignId>,
+) -> Result<Json<Campaign>, Problem> {
+    command(&state, &caller, &id, CampaignCommand::Cancel).await
+}
+
+async fn command(
+    state: &ControlApi,
+    caller: &Caller,
+    id: &CampaignId,
+    command: CampaignCommand,
+) -> Result<Json<Campaign>, Problem> {
+    match state.api.store.command_campaign(&caller.cause(), &caller.company, id, command).await? {
+        Commanded::Done(campaign) | Commanded::Already(campaign) => {
+            if campaign.status == CampaignStatus::Running {
+                state.ask_for_dials(caller, &campaign).await?;
+            }
+            Ok(Json(campaign))
+        }
+        Commanded::Impossible(status) => {
+            Err(Problem::conflict(format!("the campaign is {status}: it does not take this command")))
+        }
+        Commanded::NotFound => Err(Problem::not_found("campaign")),
+    }
+}
+
+impl ControlApi {
+    /// Asks the dispatcher to fill the campaign's lines.
+    pub(crate) async fn ask_for_dials(&self, caller: &Caller, campaign: &Campaign) -> Result<(), Problem> {
+        for _line in 0..campaign.cap.lines() {
+            let job = DialJob::Dial { campaign_id: campaign.id.clone(), trace_id: caller.trace_id.clone() };
+            self.dial_queue.send(&job, Duration::ZERO).await?;
+        }
+        Ok(())
+    }
+}

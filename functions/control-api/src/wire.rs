@@ -1,0 +1,105 @@
+//! What callers send and what they get.
+
+use dialpool_domain::call::Call;
+use dialpool_domain::campaign::Cap;
+use dialpool_domain::contact::{Contact, ContactState};
+use dialpool_domain::event::Event;
+use dialpool_domain::pool::HoldHours;
+use dialpool_domain::retry::DoneReason;
+use dialpool_domain::{CallId, CompanyId, LeadId, PhoneNumber, Timestamp};
+use dialpool_dynamo::{LogEntry, NumberState};
+use dialpool_runtime::http::Problem;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CampaignRequest {
+    pub(crate) company: Option<CompanyId>,
+    pub(crate) name: String,
+    pub(crate) assistant_id: String,
+    #[serde(default)]
+    pub(crate) cap: Cap,
+    pub(crate) hold_hours: Option<HoldHours>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SuppressionRequest {
+    pub(crate) company: Option<CompanyId>,
+    pub(crate) phone: PhoneNumber,
+    pub(crate) lead: Option<LeadId>,
+}
+
+/// Which part of a list, by phone number.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Page {
+    pub(crate) after: Option<PhoneNumber>,
+    limit: Option<u32>,
+}
+
+impl Page {
+    pub(crate) fn limit(&self) -> Result<u32, Problem> {
+        match self.limit.unwrap_or(100) {
+            limit @ 1..=1_000 => Ok(limit),
+            _ => Err(Problem::field("limit", "is 1 to 1000")),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ImportParameters {
+    #[serde(default)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct NumberPage {
+    pub(crate) numbers: Vec<NumberState>,
+    /// The `after` of the next page; none: this was the last.
+    pub(crate) next: Option<PhoneNumber>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ContactView {
+    phone: PhoneNumber,
+    lead: LeadId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call_id: Option<CallId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    done: Option<DoneReason>,
+    attempts: Vec<Timestamp>,
+}
+
+impl From<Contact> for ContactView {
+    fn from(contact: Contact) -> Self {
+        let (status, due_at, call_id, done) = match contact.state {
+            ContactState::Pending { due_at } => ("pending", Some(due_at), None, None),
+            ContactState::InFlight { call_id } => ("in_flight", None, Some(call_id), None),
+            ContactState::Done { reason } => ("done", None, None, Some(reason)),
+        };
+        let (phone, lead, name, attempts) = (contact.phone, contact.lead, contact.name, contact.attempts);
+        Self { phone, lead, name, status, due_at, call_id, done, attempts }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ContactsView {
+    pub(crate) contacts: Vec<ContactView>,
+    /// The `after` of the next page; none: this was the last.
+    pub(crate) next: Option<PhoneNumber>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct CallView {
+    #[serde(flatten)]
+    pub(crate) call: Call,
+    pub(crate) events: Vec<Event>,
+    pub(crate) provider_log: Vec<LogEntry>,
+}

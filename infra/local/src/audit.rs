@@ -1,0 +1,399 @@
+//! The invariants, checked on what a stack has written down, what its provider has seen, and what its bus has.
+//!
+//! The checks use nothing of what keeps the invariants: they read every item and every event and count for themselves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_dynamodb::Client;
+use dialpool_domain::event::{Event, EventData};
+use dialpool_domain::law::{self, Rules, Window};
+use dialpool_domain::law::Whereabouts;
+use dialpool_domain::{CallId, CampaignId, LeadId, PhoneNumber, Timestamp, Usd};
+use serde_json::Value;
+
+use crate::engine::Engine;
+use crate::simulator::LedgerEntry;
+
+/// What is wrong, in words.
+pub type Violation = String;
+
+/// What a stack has written down.
+pub struct Books {
+    items: BTreeMap<&'static str, Vec<Value>>,
+    events: Vec<Event>,
+    bus: Vec<Value>,
+    calls: Vec<LedgerEntry>,
+}
+
+/// How far the work is when the books are checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// In the middle: calls may be under way.
+    UnderWay,
+    /// Everything should have come to its end.
+    Finished,
+}
+
+const TABLES: [&str; 4] = ["PoolTable", "DialingTable", "PeopleTable", "JournalTable"];
+
+impl Books {
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// When a table cannot be read, or an event cannot be understood.
+    pub async fn read(engine: &Engine, calls: Vec<LedgerEntry>) -> anyhow::Result<Self> {
+        let client = Client::new(&engine.sdk_config(None, true));
+        let mut items = BTreeMap::new();
+        for table in TABLES {
+            let mut pages = client.scan().table_name(table).consistent_read(true).into_paginator().items().send();
+            let mut rows = Vec::new();
+            while let Some(item) = pages.next().await {
+                rows.push(serde_dynamo::from_item(item?)?);
+            }
+            items.insert(table, rows);
+        }
+        let mut events: Vec<Event> = items["JournalTable"]
+            .iter()
+            .filter(|item| sort_key(item).starts_with("EVT#"))
+            .map(|item| serde_json::from_value(item.clone()))
+            .collect::<Result<_, _>>()?;
+        events.sort_by(|a, b| (a.time, a.aggregate.key(), a.sequence).cmp(&(b.time, b.aggregate.key(), b.sequence)));
+        let bus = engine.bus_events().into_iter().map(|event| event.detail).collect();
+        Ok(Self { items, events, bus, calls })
+    }
+
+    /// The events, by time.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// Everything that is wrong.
+    pub fn violations(&self, stage: Stage) -> Vec<Violation> {
+        let mut wrong = Vec::new();
+        self.check_holds(&mut wrong);
+        self.check_hold_items(&mut wrong);
+        self.check_provider(&mut wrong);
+        self.check_calls(&mut wrong, stage);
+        self.check_caps(&mut wrong);
+        self.check_law(&mut wrong);
+        self.check_journal(&mut wrong, stage);
+        self.check_campaigns(&mut wrong, stage);
+        wrong
+    }
+
+    /// No number is held by two leads at once, and no lead of a company holds two numbers (P1); every hold that ended
+    /// ended once (P4).
+    fn check_holds(&self, wrong: &mut Vec<Violation>) {
+        struct Span {
+            company: String,
+            number: PhoneNumber,
+            lead: LeadId,
+            from: Timestamp,
+            until: Timestamp,
+            ended: bool,
+        }
+        let mut spans: BTreeMap<String, Span> = BTreeMap::new();
+        for event in &self.events {
+            let id = event.aggregate.key();
+            match &event.data {
+                EventData::NumberAssigned { lead, number, release_at, .. } => {
+                    let span = Span {
+                        company: event.company.to_string(),
+                        number: number.clone(),
+                        lead: lead.clone(),
+                        from: event.time,
+                        until: *release_at,
+                        ended: false,
+                    };
+                    if spans.insert(id.clone(), span).is_some() {
+                        wrong.push(format!("{id} was granted twice"));
+                    }
+                }
+                EventData::NumberExtended { release_at, .. } => match spans.get_mut(&id) {
+                    Some(span) if !span.ended => span.until = *release_at,
+                    _ => wrong.push(format!("{id} was extended when it was not held")),
+                },
+                EventData::NumberReleased { ended_at, .. } => match spans.get_mut(&id) {
+                    Some(span) if !span.ended => {
+                        span.until = *ended_at;
+                        span.ended = true;
+                    }
+                    _ => wrong.push(format!("{id} was released when it was not held")),
+                },
+                _ => {}
+            }
+        }
+        type Owner<'a> = Box<dyn Fn(&'a Span) -> String>;
+        let by: [Owner<'_>; 2] = [
+            Box::new(|span| format!("{} number {}", span.company, span.number)),
+            Box::new(|span| format!("{} lead {}", span.company, span.lead)),
+        ];
+        for owner in by {
+            let mut held: BTreeMap<String, Vec<&Span>> = BTreeMap::new();
+            for span in spans.values() {
+                held.entry(owner(span)).or_default().push(span);
+            }
+            for (owner, mut spans) in held {
+                spans.sort_by_key(|span| (span.from, span.until));
+                for pair in spans.windows(2) {
+                    // Functions' clocks differ by up to the skew that the pool allows for.
+                    if pair[1].from + dialpool_domain::pool::CLOCK_SKEW * 2 < pair[0].until {
+                        let (from, until) = (pair[1].from, pair[0].until);
+                        wrong.push(format!("{owner} is held twice: again at {from}, when held until {until}"));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The number and the lead tell of the same hold.
+    fn check_hold_items(&self, wrong: &mut Vec<Violation>) {
+        let pool = &self.items["PoolTable"];
+        let held = |prefix: &str, whose: &str| -> BTreeMap<String, String> {
+            let items = pool.iter().filter(|item| text(item, whose).starts_with(prefix));
+            let held = items.filter(|item| item.get("assignment_id").is_some());
+            held.map(|item| (text(item, "assignment_id").to_owned(), text(item, "e164").to_owned())).collect()
+        };
+        let numbers = held("NUM#", "sk");
+        let leads = held("HOLD", "sk");
+        if numbers != leads {
+            wrong.push(format!("numbers and leads tell of different holds: {numbers:?} and {leads:?}"));
+        }
+        let holders = pool.iter().filter(|item| sort_key(item) == "HOLD" && item.get("assignment_id").is_some());
+        let numbers: Vec<&str> = holders.map(|item| text(item, "e164")).collect();
+        if numbers.iter().collect::<BTreeSet<_>>().len() != numbers.len() {
+            wrong.push("a number is held by two leads".to_owned());
+        }
+    }
+
+    /// The provider was asked once for each call, and never had two calls to one person at once (D4).
+    fn check_provider(&self, wrong: &mut Vec<Violation>) {
+        let mut names = BTreeSet::new();
+        let claimed: BTreeSet<String> = self.claims().map(|(id, _)| id.to_string()).collect();
+        for call in &self.calls {
+            if !names.insert(&call.name) {
+                wrong.push(format!("the provider was asked twice for {}", call.name));
+            }
+            if !claimed.contains(&call.name) {
+                wrong.push(format!("the provider has a call {} that was never claimed", call.name));
+            }
+        }
+        let mut by_person: BTreeMap<&str, Vec<&LedgerEntry>> = BTreeMap::new();
+        for call in &self.calls {
+            by_person.entry(&call.customer).or_default().push(call);
+        }
+        for (_, mut calls) in by_person {
+            calls.sort_by_key(|call| call.created_at);
+            for pair in calls.windows(2) {
+                if pair[0].ended_at.is_none_or(|ended| ended > pair[1].created_at) {
+                    wrong.push(format!("{} and {} call the same person at once", pair[0].name, pair[1].name));
+                }
+            }
+        }
+    }
+
+    fn claims(&self) -> impl Iterator<Item = (&CallId, &Event)> {
+        self.events.iter().filter_map(|event| match (&event.aggregate, &event.data) {
+            (dialpool_domain::event::Aggregate::Call(id), EventData::CallClaimed { .. }) => Some((id, event)),
+            _ => None,
+        })
+    }
+
+    /// Every call ends, once (D5).
+    fn check_calls(&self, wrong: &mut Vec<Violation>, stage: Stage) {
+        let mut ends: BTreeMap<String, u32> = BTreeMap::new();
+        for event in &self.events {
+            match event.data {
+                EventData::CallClaimed { .. } => {
+                    ends.entry(event.aggregate.key()).or_default();
+                }
+                EventData::CallEnded(_)
+                | EventData::CallFailed(_)
+                | EventData::CallCanceled(_)
+                | EventData::CallTimedOut(_) => *ends.entry(event.aggregate.key()).or_default() += 1,
+                _ => {}
+            }
+        }
+        for (call, ends) in ends {
+            if ends > 1 {
+                wrong.push(format!("{call} ended {ends} times"));
+            }
+            if ends == 0 && stage == Stage::Finished {
+                wrong.push(format!("{call} never ended"));
+            }
+        }
+        for entry in self.calls.iter().filter(|entry| stage == Stage::Finished && entry.ended_at.is_none()) {
+            wrong.push(format!("{} is still under way at the provider", entry.name));
+        }
+    }
+
+    /// No campaign has more calls under way than its cap (D6).
+    fn check_caps(&self, wrong: &mut Vec<Violation>) {
+        let mut campaign_of: BTreeMap<String, CampaignId> = BTreeMap::new();
+        let mut active: BTreeMap<CampaignId, BTreeSet<String>> = BTreeMap::new();
+        let caps: BTreeMap<&str, u64> = self
+            .items_of("DialingTable", "CAMPAIGN")
+            .map(|item| (text(item, "campaign_id"), item["cap"].as_u64().unwrap_or(0)))
+            .collect();
+        // Of changes in the same millisecond, the ends come first: a slot is freed before it is taken again.
+        let mut events: Vec<&Event> = self.events.iter().collect();
+        events.sort_by_key(|event| (event.time, matches!(event.data, EventData::CallClaimed { .. })));
+        for event in events {
+            let call = event.aggregate.key();
+            match &event.data {
+                EventData::CallClaimed { campaign_id, .. } => {
+                    campaign_of.insert(call.clone(), campaign_id.clone());
+                    let active = active.entry(campaign_id.clone()).or_default();
+                    active.insert(call);
+                    let cap = caps.get(campaign_id.as_str()).copied().unwrap_or(0);
+                    if active.len() as u64 > cap {
+                        wrong.push(format!("{campaign_id} has {} calls under way, its cap is {cap}", active.len()));
+                    }
+                }
+                EventData::CallEnded(_)
+                | EventData::CallFailed(_)
+                | EventData::CallCanceled(_)
+                | EventData::CallTimedOut(_) => {
+                    if let Some(active) = campaign_of.get(&call).and_then(|campaign| active.get_mut(campaign)) {
+                        active.remove(&call);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Nobody is called outside the legal hours, nor after an opt-out (C1, C2).
+    fn check_law(&self, wrong: &mut Vec<Violation>) {
+        let mut opted_out: BTreeMap<&PhoneNumber, Timestamp> = BTreeMap::new();
+        for event in &self.events {
+            if let EventData::LeadOptedOut { phone, .. } = &event.data {
+                opted_out.entry(phone).or_insert(event.time);
+            }
+        }
+        let contacts: BTreeMap<(&str, &str), &Value> = self
+            .items["DialingTable"]
+            .iter()
+            .filter(|item| sort_key(item).starts_with("CON#"))
+            .map(|item| ((text(item, "pk").trim_start_matches("CAMP#"), text(item, "e164")), item))
+            .collect();
+        for (call, event) in self.claims() {
+            let EventData::CallClaimed { to, campaign_id, .. } = &event.data else { continue };
+            if opted_out.get(to).is_some_and(|at| *at < event.time) {
+                wrong.push(format!("{call} was claimed after its person had opted out"));
+            }
+            let contact = contacts.get(&(campaign_id.as_str(), to.as_str()));
+            let part = |name: &str| contact.and_then(|contact| contact.get(name)?.as_str()).map(str::to_owned);
+            let whereabouts = Whereabouts {
+                zone: part("zone"),
+                zip: part("zip"),
+                state: part("state").and_then(|state| state.parse().ok()),
+                phone: to.clone(),
+            };
+            let lawful = law::candidate_zones(&whereabouts)
+                .is_ok_and(|zones| matches!(law::window(&Rules::federal(), &zones, event.time), Window::Open { .. }));
+            if !lawful {
+                wrong.push(format!("{call} was claimed at {}, outside the legal hours", event.time));
+            }
+        }
+    }
+
+    /// Every event has its place in its aggregate, and is on the bus; nothing else is (E1).
+    fn check_journal(&self, wrong: &mut Vec<Violation>, stage: Stage) {
+        let mut sequences: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+        for event in &self.events {
+            let key = format!("{}/{}", event.company, event.aggregate.key());
+            sequences.entry(key).or_default().push(event.sequence);
+        }
+        for (aggregate, mut sequence) in sequences {
+            sequence.sort_unstable();
+            if sequence.iter().zip(1..).any(|(found, expected)| *found != expected) {
+                wrong.push(format!("the events of {aggregate} have the sequence {sequence:?}"));
+            }
+        }
+        let written: BTreeMap<&str, Option<Value>> =
+            self.events.iter().map(|event| (event.id.as_str(), serde_json::to_value(event).ok())).collect();
+        let mut told = BTreeSet::new();
+        for event in &self.bus {
+            let id = event["id"].as_str().unwrap_or_default();
+            match written.get(id) {
+                Some(Some(written)) if written == event => {
+                    told.insert(id);
+                }
+                Some(_) => wrong.push(format!("{id} is on the bus with another content")),
+                None => wrong.push(format!("{id} is on the bus and not in the journal")),
+            }
+        }
+        if stage == Stage::Finished {
+            let lost = written.keys().filter(|id| !told.contains(**id)).count();
+            if lost > 0 {
+                wrong.push(format!("{lost} events never reached the bus"));
+            }
+        }
+    }
+
+    /// The counters of a campaign are those of its events; at the end nothing is left over (A3, D5).
+    fn check_campaigns(&self, wrong: &mut Vec<Violation>, stage: Stage) {
+        let mut costs: BTreeMap<&str, Usd> = BTreeMap::new();
+        let mut calls: BTreeMap<&str, u64> = BTreeMap::new();
+        for item in self.items_of("DialingTable", "CALL").filter(|item| item.get("check_at").is_none()) {
+            let campaign = text(item, "campaign_id");
+            *calls.entry(campaign).or_default() += 1;
+            let cost = item["report"]["cost"].as_str().and_then(|cost| cost.parse().ok()).unwrap_or(Usd::ZERO);
+            let sum = costs.entry(campaign).or_default();
+            *sum = *sum + cost;
+        }
+        for item in self.items_of("DialingTable", "CAMPAIGN") {
+            let id = text(item, "campaign_id");
+            let count = |name: &str| item[name].as_i64().unwrap_or(0);
+            let counted = calls.get(id).copied().unwrap_or(0);
+            if count("n_calls") != i64::try_from(counted).unwrap_or(-1) {
+                wrong.push(format!("{id} counts {} calls, {counted} ended", count("n_calls")));
+            }
+            let cost = costs.get(id).copied().unwrap_or(Usd::ZERO);
+            if count("cost_e4") != cost.as_ten_thousandths() {
+                wrong.push(format!("{id} cost {} in ten-thousandths, its calls {cost}", count("cost_e4")));
+            }
+            let open = self.items["DialingTable"]
+                .iter()
+                .filter(|contact| text(contact, "pk").trim_start_matches("CAMP#") == id)
+                .filter(|contact| sort_key(contact).starts_with("CON#") && contact.get("done").is_none())
+                .count();
+            if count("n_open") != i64::try_from(open).unwrap_or(-1) {
+                wrong.push(format!("{id} counts {} open contacts, there are {open}", count("n_open")));
+            }
+            if stage == Stage::Finished {
+                let slots = item["slots"].as_object().map_or(0, serde_json::Map::len);
+                if slots > 0 {
+                    wrong.push(format!("{id} still has {slots} lines in use"));
+                }
+                if !["completed", "cancelled"].contains(&text(item, "campaign_status")) {
+                    wrong.push(format!("{id} is still {} with {open} open contacts", text(item, "campaign_status")));
+                }
+            }
+        }
+        if stage == Stage::Finished {
+            for line in self.items_of("DialingTable", "LINE") {
+                let slots = line["slots"].as_object().map_or(0, serde_json::Map::len);
+                if slots > 0 {
+                    wrong.push(format!("{} still has {slots} lines in use", text(line, "pk")));
+                }
+            }
+            for number in self.items["PoolTable"].iter().filter(|item| item.get("active_call").is_some()) {
+                wrong.push(format!("a number is still on call {}", text(number, "active_call")));
+            }
+        }
+    }
+
+    fn items_of(&self, table: &'static str, sk: &'static str) -> impl Iterator<Item = &Value> {
+        self.items[table].iter().filter(move |item| sort_key(item) == sk)
+    }
+}
+
+fn sort_key(item: &Value) -> &str {
+    text(item, "sk")
+}
+
+fn text<'a>(item: &'a Value, name: &str) -> &'a str {
+    item.get(name).and_then(Value::as_str).unwrap_or_default()
+}

@@ -1,0 +1,91 @@
+//! DynamoDB: dynoxide in this process, or another engine behind an endpoint.
+
+use dynoxide::{Database, DynoxideError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Answer;
+
+/// Where DynamoDB requests are answered.
+#[derive(Clone)]
+pub(super) enum DynamoDb {
+    /// In this process.
+    Embedded(Box<Database>),
+    /// By another process, for conformance: `http://host:port`.
+    Remote(String),
+}
+
+impl DynamoDb {
+    pub(super) async fn answer(&self, target: &str, operation: &str, body: &[u8]) -> Answer {
+        match self {
+            Self::Embedded(database) => embedded(database, operation, body),
+            Self::Remote(endpoint) => remote(endpoint.clone(), target.to_owned(), body.to_vec()).await,
+        }
+    }
+}
+
+fn embedded(database: &Database, operation: &str, body: &[u8]) -> Answer {
+    let answered = match operation {
+        "BatchGetItem" => run(body, |request| database.batch_get_item(request)),
+        "BatchWriteItem" => run(body, |request| database.batch_write_item(request)),
+        "CreateTable" => run(body, |request| database.create_table(request)),
+        "DeleteItem" => run(body, |request| database.delete_item(request)),
+        "DeleteTable" => run(body, |request| database.delete_table(request)),
+        "DescribeStream" => run(body, |request| database.describe_stream(request)),
+        "DescribeTable" => run(body, |request| database.describe_table(request)),
+        "DescribeTimeToLive" => run(body, |request| database.describe_time_to_live(request)),
+        "GetItem" => run(body, |request| database.get_item(request)),
+        "GetRecords" => run(body, |request| database.get_records(request)),
+        "GetShardIterator" => run(body, |request| database.get_shard_iterator(request)),
+        "ListStreams" => run(body, |request| database.list_streams(request)),
+        "ListTables" => run(body, |request| database.list_tables(request)),
+        "PutItem" => run(body, |request| database.put_item(request)),
+        "Query" => run(body, |request| database.query(request)),
+        "Scan" => run(body, |request| database.scan(request)),
+        "TransactGetItems" => run(body, |request| database.transact_get_items(request)),
+        "TransactWriteItems" => run(body, |request| database.transact_write_items(request)),
+        "UpdateItem" => run(body, |request| database.update_item(request)),
+        "UpdateTimeToLive" => run(body, |request| database.update_time_to_live(request)),
+        _ => return Answer::error(400, "UnknownOperationException", "the local stack does not know this operation"),
+    };
+    match answered {
+        Ok(json) => Answer { status: 200, body: json.into() },
+        Err(error) => Answer { status: error.status_code(), body: error.to_json().into() },
+    }
+}
+
+fn run<Q: DeserializeOwned, R: Serialize>(
+    body: &[u8],
+    operation: impl FnOnce(Q) -> Result<R, DynoxideError>,
+) -> Result<String, DynoxideError> {
+    let request = serde_json::from_slice(body)
+        .map_err(|error| DynoxideError::SerializationException(error.to_string()))?;
+    let response = operation(request)?;
+    serde_json::to_string(&response).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
+}
+
+/// The exchange runs on a thread of its own: while it does, virtual time stands still.
+async fn remote(endpoint: String, target: String, body: Vec<u8>) -> Answer {
+    let exchange = tokio::task::spawn_blocking(move || {
+        let mut response = ureq::post(&endpoint)
+            .config()
+            .http_status_as_error(false)
+            .build()
+            .header("x-amz-target", &target)
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("authorization", AUTHORIZATION)
+            .send(&body)?;
+        let status = response.status().as_u16();
+        let body = response.body_mut().with_config().limit(64 * 1024 * 1024).read_to_vec()?;
+        Ok::<_, ureq::Error>(Answer { status, body: body.into() })
+    });
+    match exchange.await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => Answer::error(500, "InternalServerError", &error.to_string()),
+        Err(error) => Answer::error(500, "InternalServerError", &error.to_string()),
+    }
+}
+
+/// Emulators read the access key and the region out of the signature and do not check it.
+const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, \
+                             SignedHeaders=host, Signature=0";

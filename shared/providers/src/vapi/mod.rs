@@ -1,0 +1,411 @@
+//! Vapi, the voice AI provider.
+//!
+//! **What is sent.** One `POST /call` per call. Our call id is its `name` and is in `assistantOverrides.metadata`, so that
+//! whatever Vapi reports or lists can be told apart; `schedulePlan` ends with the legal calling window, so that a request
+//! which is late cannot ring anybody; `assistantOverrides.server` says where the reports go and how they prove themselves.
+//!
+//! **What is made of the answer.** Only what is certain is believed:
+//!
+//! | answer | outcome |
+//! |---|---|
+//! | no connection (name, TCP, TLS) | [`PlaceCall::NotSent`] |
+//! | 2xx with an id | [`PlaceCall::Accepted`] |
+//! | 429, or "over concurrency limit" | [`PlaceCall::Refused`], [`RefusalKind::Capacity`] |
+//! | 401, 402, 403, 407 | [`PlaceCall::Refused`], [`RefusalKind::Unauthorized`] |
+//! | another 4xx that HTTP defines for a request that was not acted on | [`PlaceCall::Refused`], [`RefusalKind::Invalid`] |
+//! | 408, 409, 425, a 4xx that HTTP does not define, 3xx, 5xx, 2xx without an id, no answer | [`PlaceCall::Unknown`] |
+//!
+//! 408, 425 and the 499 of proxies are said by whoever stands in between, when the request may be on its way; 409 may be
+//! the conflict with the very call that was asked for. `Unknown` is solved by [`Vapi::calls_of_number`] or by a webhook.
+//!
+//! **What is not here**: retries. A request is sent once; whether again is for the caller to know.
+
+pub mod webhook;
+pub mod webhook_auth;
+mod wire;
+
+use std::fmt;
+
+use ::http::{Method, Request, StatusCode, header};
+use bytes::Bytes;
+use dialpool_domain::call::{CallReport, CallState};
+use dialpool_domain::{CallId, CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp, TraceId, Usd};
+use reqwest::Url;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use crate::http::{SendError, Transport};
+
+/// How many calls are asked for at once.
+const PAGE: usize = 100;
+
+/// A number makes 75 calls a day: more pages than this are not calls of one number.
+const PAGES: usize = 20;
+
+/// How much of the provider's words about a refusal is kept, in characters.
+const MESSAGE_CHARACTERS: usize = 200;
+
+/// Vapi's API, for one account.
+#[derive(Debug, Clone)]
+pub struct Vapi {
+    transport: Transport,
+    base_url: String,
+    api_key: SecretString,
+}
+
+/// A call to be placed.
+#[derive(Debug)]
+pub struct NewCall<'a> {
+    /// Our id of it.
+    pub call_id: &'a CallId,
+    /// The tenant.
+    pub company: &'a CompanyId,
+    /// The campaign that it is part of.
+    pub campaign_id: &'a CampaignId,
+    /// What it came of.
+    pub trace_id: &'a TraceId,
+    /// The assistant that speaks.
+    pub assistant_id: &'a str,
+    /// The provider's id of the number to call from.
+    pub phone_number_id: &'a str,
+    /// The number to call.
+    pub customer: &'a PhoneNumber,
+    /// Who is called; cut to 40 characters.
+    pub customer_name: Option<&'a str>,
+    /// The lead: whole in the metadata, cut to 40 characters in `customer.externalId`.
+    pub lead: &'a LeadId,
+    /// The provider may start the call from here: now.
+    pub earliest_at: Timestamp,
+    /// The provider must not start the call later: the end of the legal window, or sooner.
+    pub latest_at: Timestamp,
+    /// Where reports of the call go.
+    pub webhook: &'a WebhookTarget,
+}
+
+/// Where reports go, and how they prove themselves.
+#[derive(Debug, Clone)]
+pub struct WebhookTarget {
+    /// The address.
+    pub url: String,
+    /// Sent back in the header `X-Vapi-Secret`, unless there is a credential.
+    pub secret: SecretString,
+    /// The provider's id of a webhook credential (bearer or HMAC) to be used instead.
+    pub credential_id: Option<String>,
+}
+
+/// What became of the request for a call. None of these is an error.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlaceCall {
+    /// The provider took it.
+    Accepted {
+        /// The provider's id of the call.
+        provider_call_id: String,
+    },
+    /// The provider said that it will not place the call.
+    Refused {
+        /// Why, in our words.
+        kind: RefusalKind,
+        /// The status of the answer.
+        status: u16,
+        /// Why, in the provider's words: 200 characters at most, phone numbers masked.
+        message: String,
+    },
+    /// Nothing was sent: there was no connection.
+    NotSent {
+        /// What went wrong.
+        cause: String,
+    },
+    /// The provider may have the call, or not.
+    Unknown {
+        /// What is unclear.
+        cause: String,
+    },
+}
+
+/// Why the provider will not place a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// Too many calls or requests at the moment.
+    Capacity,
+    /// The key, the account or its balance.
+    Unauthorized,
+    /// The request itself.
+    Invalid,
+}
+
+/// The provider could not be asked, or its answer is of no use. Asking again is harmless and may help.
+#[derive(Debug, thiserror::Error)]
+pub enum ProviderError {
+    /// No answer.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// An answer that is not what was asked for.
+    #[error("answered with {status}: {message}")]
+    Status {
+        /// The status of the answer.
+        status: u16,
+        /// The provider's words: 200 characters at most, phone numbers masked.
+        message: String,
+    },
+    /// An answer that cannot be read.
+    #[error("unreadable answer: {0}")]
+    Unreadable(String),
+    /// The request cannot be written: the base address or the key is malformed.
+    #[error("not a request: {0}")]
+    Request(String),
+    /// More calls than one number can have made; what was read proves nothing.
+    #[error("more than {} calls of one number", PAGE * PAGES)]
+    TooMany,
+}
+
+/// A call as the provider has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderCall {
+    /// The provider's id.
+    pub id: String,
+    /// The name that the call was given: our id, when it is ours.
+    pub name: Option<String>,
+    /// Our id, as it was put into the metadata.
+    pub metadata_call_id: Option<String>,
+    /// The provider's status, an open set.
+    pub status: Option<String>,
+    /// Why it ended, in the provider's words, an open set.
+    pub ended_reason: Option<String>,
+    /// When the provider made it.
+    pub created_at: Option<Timestamp>,
+    /// When somebody answered.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// What it cost.
+    pub cost: Option<Usd>,
+    /// What was said.
+    pub transcript: Option<String>,
+    /// Where the recording is.
+    pub recording_url: Option<String>,
+    /// What was said, in short.
+    pub summary: Option<String>,
+    /// Whether the call did what it was for, in the assistant's judgement.
+    pub success_evaluation: Option<String>,
+    /// What the assistant was told to find out, in a form of the assistant's own.
+    pub structured_data: Option<Value>,
+}
+
+impl ProviderCall {
+    /// Our id of the call; none when Dialpool did not place it.
+    pub fn our_call_id(&self) -> Option<CallId> {
+        let parsed = |text: &Option<String>| text.as_deref().and_then(|text| text.parse().ok());
+        parsed(&self.metadata_call_id).or_else(|| parsed(&self.name))
+    }
+
+    /// Where the call stands, in our words. A status that is not known says that the provider has the call, no more.
+    pub fn state(&self) -> CallState {
+        wire::state(self.status.as_deref(), self.ended_reason.as_deref())
+    }
+
+    /// What is known of its end.
+    pub fn report(&self) -> CallReport {
+        CallReport {
+            outcome: self.ended_reason.as_deref().map(dialpool_domain::outcome::Outcome::of_ended_reason),
+            ended_reason: self.ended_reason.clone(),
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            cost: self.cost,
+            recording_url: self.recording_url.clone(),
+            transcript: self.transcript.clone(),
+            summary: self.summary.clone(),
+            success_evaluation: self.success_evaluation.clone(),
+            opted_out: self.structured_data.as_ref().is_some_and(wire::says_opted_out),
+        }
+    }
+}
+
+impl Vapi {
+    /// The API at `base_url` (`https://api.vapi.ai`).
+    pub fn new(transport: Transport, base_url: &str, api_key: SecretString) -> Self {
+        Self { transport, base_url: base_url.trim_end_matches('/').to_owned(), api_key }
+    }
+
+    /// Asks for a call, once.
+    pub async fn place_call(&self, call: &NewCall<'_>) -> PlaceCall {
+        let request = serde_json::to_vec(&wire::CreateCall::of(call))
+            .map_err(|error| error.to_string())
+            .and_then(|body| self.request(Method::POST, self.url(&["call"], &[])?, body.into()));
+        let request = match request {
+            Ok(request) => request,
+            Err(cause) => return PlaceCall::NotSent { cause },
+        };
+        match self.transport.send(request).await {
+            Ok(response) => answer(response.status(), response.body()),
+            Err(error @ SendError::NotConnected(_)) => PlaceCall::NotSent { cause: error.to_string() },
+            Err(error @ SendError::NoAnswer(_)) => PlaceCall::Unknown { cause: error.to_string() },
+        }
+    }
+
+    /// Every call of a number that was made at or after a moment, the provider's clock being meant. All or an error: that
+    /// a call is not among them proves that the provider does not have it.
+    ///
+    /// # Errors
+    /// When the provider gives no answer, one that cannot be read to the end, or more than 2,000 calls.
+    pub async fn calls_of_number(
+        &self,
+        phone_number_id: &str,
+        created_from: Timestamp,
+    ) -> Result<Vec<ProviderCall>, ProviderError> {
+        let mut calls: Vec<ProviderCall> = Vec::new();
+        let mut created_to: Option<Timestamp> = None;
+        for _page in 0..PAGES {
+            let mut query = vec![
+                ("phoneNumberId", phone_number_id.to_owned()),
+                ("createdAtGe", created_from.to_string()),
+                ("limit", PAGE.to_string()),
+            ];
+            query.extend(created_to.map(|moment| ("createdAtLe", moment.to_string())));
+            let body = self.get(&["call"], &query).await?.map_err(|answer| answer.into_error())?;
+            let page: Vec<wire::Call> = read(&body)?;
+            let (length, before) = (page.len(), calls.len());
+            let mut oldest = created_to;
+            for call in page {
+                let call = ProviderCall::from(call);
+                // The next page starts where this one ends, which takes the order for granted: it is checked.
+                match (call.created_at, oldest) {
+                    (Some(created_at), Some(oldest)) if created_at > oldest => {
+                        return Err(ProviderError::Unreadable("the calls are not listed newest first".to_owned()));
+                    }
+                    (None, _) => return Err(ProviderError::Unreadable(format!("{} has no createdAt", call.id))),
+                    (created_at, _) => oldest = created_at,
+                }
+                if !calls.iter().any(|known| known.id == call.id) {
+                    calls.push(call);
+                }
+            }
+            if length < PAGE {
+                return Ok(calls);
+            }
+            if calls.len() == before {
+                return Err(ProviderError::TooMany);
+            }
+            created_to = oldest;
+        }
+        Err(ProviderError::TooMany)
+    }
+
+    /// A call by the provider's id; none when the provider says that there is no such call.
+    ///
+    /// # Errors
+    /// When the provider gives no answer, or one that cannot be read.
+    pub async fn call(&self, provider_call_id: &str) -> Result<Option<ProviderCall>, ProviderError> {
+        match self.get(&["call", provider_call_id], &[]).await? {
+            Ok(body) => Ok(Some(read::<wire::Call>(&body)?.into())),
+            Err(answer) if answer.status == StatusCode::NOT_FOUND => Ok(None),
+            Err(answer) => Err(answer.into_error()),
+        }
+    }
+
+    async fn get(&self, path: &[&str], query: &[(&str, String)]) -> Result<Result<Bytes, Answer>, ProviderError> {
+        let request = self
+            .url(path, query)
+            .and_then(|url| self.request(Method::GET, url, Bytes::new()))
+            .map_err(ProviderError::Request)?;
+        let response = self.transport.send(request).await?;
+        let status = response.status();
+        let body = response.into_body();
+        Ok(if status == StatusCode::OK { Ok(body) } else { Err(Answer { status, body }) })
+    }
+
+    fn url(&self, path: &[&str], query: &[(&str, String)]) -> Result<Url, String> {
+        let mut url = Url::parse(&self.base_url).map_err(|error| format!("the base address: {error}"))?;
+        url.path_segments_mut().map_err(|()| "the base address has no path".to_owned())?.pop_if_empty().extend(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(url)
+    }
+
+    fn request(&self, method: Method, url: Url, body: Bytes) -> Result<Request<Bytes>, String> {
+        let bearer = format!("Bearer {}", self.api_key.expose_secret());
+        let mut bearer = header::HeaderValue::from_str(&bearer).map_err(|_| "the key is no header".to_owned())?;
+        bearer.set_sensitive(true);
+        Request::builder()
+            .method(method)
+            .uri(String::from(url))
+            .header(header::AUTHORIZATION, bearer)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body)
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// An answer that is not 200.
+struct Answer {
+    status: StatusCode,
+    body: Bytes,
+}
+
+impl Answer {
+    fn into_error(self) -> ProviderError {
+        ProviderError::Status { status: self.status.as_u16(), message: said(&self.body) }
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, ProviderError> {
+    serde_json::from_slice(body).map_err(|error| ProviderError::Unreadable(error.to_string()))
+}
+
+/// What the answer to a request for a call means.
+fn answer(status: StatusCode, body: &[u8]) -> PlaceCall {
+    if status.is_success() {
+        return match serde_json::from_slice::<wire::Created>(body) {
+            Ok(created) if !created.id.is_empty() => PlaceCall::Accepted { provider_call_id: created.id },
+            Ok(_) => PlaceCall::Unknown { cause: format!("{status} with an empty id") },
+            Err(error) => PlaceCall::Unknown { cause: format!("{status} that cannot be read: {error}") },
+        };
+    }
+    let message = said(body);
+    let over_limit = message.to_ascii_lowercase().contains("over concurrency limit");
+    let kind = match status.as_u16() {
+        429 => RefusalKind::Capacity,
+        400..=499 if over_limit => RefusalKind::Capacity,
+        401..=403 | 407 => RefusalKind::Unauthorized,
+        400 | 404..=406 | 410..=417 | 421..=424 | 426 | 428 | 431 | 451 => RefusalKind::Invalid,
+        _ => return PlaceCall::Unknown { cause: format!("answered with {status}: {message}") },
+    };
+    PlaceCall::Refused { kind, status: status.as_u16(), message }
+}
+
+/// The provider's words in the body of an answer, made fit for a log.
+fn said(body: &[u8]) -> String {
+    let text = match serde_json::from_slice::<wire::Problem>(body) {
+        Ok(problem) => problem.text(),
+        Err(_) => String::from_utf8_lossy(body).into_owned(),
+    };
+    let mut said = String::new();
+    let mut digits = String::new();
+    for character in text.chars().chain(['\n']) {
+        if character.is_ascii_digit() {
+            digits.push(character);
+            continue;
+        }
+        // Seven digits in a row may be somebody's phone number.
+        said.push_str(if digits.len() < 7 { &digits } else { "•••" });
+        digits.clear();
+        said.push(if character.is_control() { ' ' } else { character });
+    }
+    said.trim().chars().take(MESSAGE_CHARACTERS).collect()
+}
+
+impl fmt::Display for RefusalKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Capacity => "capacity",
+            Self::Unauthorized => "unauthorized",
+            Self::Invalid => "invalid",
+        })
+    }
+}
+
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+mod tests;
