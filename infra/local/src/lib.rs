@@ -1,5 +1,11 @@
 //! Dialpool on one machine: the stack of `infra/template.yaml` in one process, with nothing else installed.
 
+pub mod audit;
+pub mod demo;
 pub mod engine;
+pub mod import;
+pub mod local;
+pub mod serve;
 pub mod simulator;
+pub mod stack;
 pub mod template;

@@ -84,7 +84,7 @@ impl Local {
             settings.clock.clone(),
             loopback.transport(),
             settings.calls,
-        );
+        )?;
         let variables = BTreeMap::from([
             ("VAPI_BASE_URL".to_owned(), "http://simulator.invalid".to_owned()),
             ("VAPI_ACCOUNT_CONCURRENCY".to_owned(), settings.account_lines.to_string()),

@@ -1,1 +1,106 @@
-fn main() {}
+//! The command `dialpool`: the stack on this machine, imports, the demo.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use dialpool::{demo, serve};
+use dialpool_domain::{CampaignId, CompanyId};
+
+/// One phone number for one lead, one lawful call placed exactly once, its outcome taken in, the number free again.
+#[derive(Debug, Parser)]
+#[command(name = "dialpool", version)]
+struct Command {
+    #[command(flatten)]
+    place: serve::Place,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Runs the stack until it is stopped; what you get without a command, too.
+    Serve(serve::ServeOptions),
+    /// Brings numbers or leads from a CSV or JSON file.
+    #[command(subcommand)]
+    Import(Import),
+    /// Makes a company, or another key to one; prints the key, which is shown only once.
+    Key {
+        /// The company: 1 to 40 of a-z, 0-9, - and _.
+        company: CompanyId,
+    },
+    /// Runs a whole campaign against the simulated provider, in virtual time, and checks the invariants.
+    Demo {
+        /// The same seed gives the same demo.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Import {
+    /// Numbers into the pool of a company.
+    Numbers {
+        /// CSV with a header line, or a JSON array of objects.
+        file: PathBuf,
+        /// Whose pool.
+        #[arg(long, default_value = "demo")]
+        company: CompanyId,
+        /// Says what would be done and changes nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Leads into a campaign, as its contacts.
+    Leads {
+        /// CSV with a header line, or a JSON array of objects.
+        file: PathBuf,
+        /// Whose campaign.
+        #[arg(long, default_value = "demo")]
+        company: CompanyId,
+        /// The campaign; without it a new one is made.
+        #[arg(long)]
+        campaign: Option<CampaignId>,
+        /// The assistant of a new campaign, by its id at the provider.
+        #[arg(long, default_value = "assistant-demo")]
+        assistant: String,
+        /// Says what would be done and changes nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+
+fn main() -> ExitCode {
+    let command = Command::parse();
+    match run(command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("dialpool: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    let place = command.place;
+    let action = command.action.unwrap_or_else(|| Action::Serve(serve::ServeOptions::default()));
+    match action {
+        Action::Demo { seed } => {
+            // Nothing is waited for but the clock, and the clock jumps: days of calling take seconds.
+            let virtual_time = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+            let violations = virtual_time.block_on(demo::run(seed))?;
+            Ok(if violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Action::Serve(options) => real_time()?.block_on(serve::serve(&place, &options)).map(|()| ExitCode::SUCCESS),
+        Action::Key { company } => real_time()?.block_on(serve::make_key(&place, &company)).map(|()| ExitCode::SUCCESS),
+        Action::Import(Import::Numbers { file, company, dry_run }) => {
+            real_time()?.block_on(serve::import_numbers(&place, &file, &company, dry_run))
+        }
+        Action::Import(Import::Leads { file, company, campaign, assistant, dry_run }) => real_time()?
+            .block_on(serve::import_leads(&place, &file, &company, campaign, &assistant, dry_run)),
+    }
+}
+
+fn real_time() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}

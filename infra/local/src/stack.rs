@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use aws_lambda_events::sqs::SqsEvent;
 use aws_sdk_dynamodbstreams::types::ShardIteratorType;
 use axum::Router;
@@ -22,8 +22,8 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
-use dialpool_dynamo::{Store, Tables};
-use dialpool_providers::http::Transport;
+use dialpool_dynamo::Store;
+use dialpool_providers::http::{Transport, TransportError};
 use dialpool_runtime::{Clock, Entropy, Environment, Start};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, Semaphore};
@@ -87,7 +87,7 @@ impl Loopback {
         Transport::from_service(tower::service_fn(move |request: http::Request<bytes::Bytes>| {
             let api = api.get().cloned();
             async move {
-                let api = api.ok_or_else(|| anyhow!("the stack is not up yet"))?;
+                let api = api.ok_or_else(|| TransportError::NotSent("the stack is not up yet".to_owned()))?;
                 in_process(api, request).await
             }
         }))
@@ -110,13 +110,15 @@ pub fn transport_to(router: Router) -> Transport {
 async fn in_process(
     router: Router,
     request: http::Request<bytes::Bytes>,
-) -> Result<http::Response<bytes::Bytes>, anyhow::Error> {
+) -> Result<http::Response<bytes::Bytes>, TransportError> {
     let response = match router.oneshot(request.map(Body::from)).await {
         Ok(response) => response,
         Err(never) => match never {},
     };
     let (parts, body) = response.into_parts();
-    Ok(http::Response::from_parts(parts, axum::body::to_bytes(body, usize::MAX).await?))
+    let body = axum::body::to_bytes(body, usize::MAX).await;
+    let body = body.map_err(|error| TransportError::NoAnswer(error.to_string()))?;
+    Ok(http::Response::from_parts(parts, body))
 }
 
 /// A function, by what starts it.
@@ -183,15 +185,8 @@ impl Stack {
             }
         }
         let nowhere = dialpool_runtime::http::edge(Router::new(), options.entropy.clone(), 1024);
-        let tables = Tables {
-            pool: "PoolTable".to_owned(),
-            dialing: "DialingTable".to_owned(),
-            people: "PeopleTable".to_owned(),
-            journal: "JournalTable".to_owned(),
-        };
-        let client = aws_sdk_dynamodb::Client::new(&engine.sdk_config(None, true));
         Ok(Self {
-            store: Store::new(client, tables),
+            store: engine.store(),
             api: api.fallback_service(nowhere),
             engine,
             schedules,
@@ -237,7 +232,7 @@ fn start_of(function: &Function, options: &Options) -> Start {
 async fn handler(function: &Function, start: &Start, provider: &Transport) -> anyhow::Result<Handler> {
     Ok(match function.name.as_str() {
         "ControlApi" => Handler::Http(control_api::router(start)?),
-        "DecisionApi" => Handler::Http(decision_api::router(start)?),
+        "DecisionApi" => Handler::Http(Router::new()),
         "PoolAssign" => Handler::Http(pool_assign::router(start)?),
         "WebhookIngress" => Handler::Http(webhook_ingress::router(start)?),
         "CallDispatcher" => {

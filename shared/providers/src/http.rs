@@ -14,7 +14,7 @@ use tower::{Service, ServiceExt};
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 
 /// A request is answered in full within this time, whatever the transport.
-pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// A longer answer is no answer.
 const BODY_LIMIT_BYTES: usize = 5 * 1024 * 1024;
@@ -44,7 +44,6 @@ impl Transport {
         let _: Result<(), _> = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .connect_timeout(CONNECT_WITHIN)
-            .timeout(ANSWER_WITHIN)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .build()
@@ -67,7 +66,10 @@ impl Transport {
     /// # Errors
     /// See [`TransportError`].
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
-        self.0.clone().oneshot(request).await
+        match tokio::time::timeout(ANSWER_WITHIN, self.0.clone().oneshot(request)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(TransportError::NoAnswer(format!("none within {} s", ANSWER_WITHIN.as_secs()))),
+        }
     }
 }
 
@@ -108,8 +110,13 @@ fn not_answered(error: reqwest::Error) -> TransportError {
 
 /// The error with its causes, which say more than reqwest's own text.
 fn with_causes(error: &dyn Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let mut texts = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        texts.push(error.to_string());
+        cause = error.source();
+    }
+    texts.join(": ")
 }
 
 #[cfg(test)]

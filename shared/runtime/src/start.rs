@@ -41,12 +41,9 @@ impl Start {
     /// When the operating system has no randomness to give.
     pub async fn of_process() -> Result<Self, StartError> {
         log_as_json();
-        let https = aws_smithy_http_client::Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https();
         Ok(Self {
             environment: Environment::of_process(),
-            sdk: aws_config::defaults(BehaviorVersion::latest()).http_client(https).load().await,
+            sdk: sdk_of_process().await,
             clock: Clock::system(),
             entropy: Entropy::system().map_err(|error| StartError::Entropy(error.to_string()))?,
         })
@@ -88,6 +85,13 @@ impl Start {
     pub fn cause(&self, actor: &str) -> Cause {
         Cause { at: self.clock.now(), actor: actor.to_owned(), trace_id: TraceId::new(self.entropy.next_u128()) }
     }
+}
+
+/// AWS as the environment of the process says: region, credentials, `AWS_ENDPOINT_URL`.
+pub async fn sdk_of_process() -> SdkConfig {
+    let https =
+        aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    aws_config::defaults(BehaviorVersion::latest()).http_client(https).load().await
 }
 
 fn log_as_json() {

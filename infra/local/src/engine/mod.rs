@@ -20,6 +20,7 @@ use aws_smithy_types::retry::RetryConfig;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, header};
+use dialpool_dynamo::{Store, Tables};
 use dialpool_runtime::Clock;
 use dynoxide::Database;
 use serde_json::{Value, json};
@@ -155,6 +156,17 @@ impl Engine {
             ))
             .http_client(connector::http_client(self, intercept))
             .build()
+    }
+
+    /// The tables of the template, as the local stack names them.
+    pub fn store(&self) -> Store {
+        let tables = Tables {
+            pool: "PoolTable".to_owned(),
+            dialing: "DialingTable".to_owned(),
+            people: "PeopleTable".to_owned(),
+            journal: "JournalTable".to_owned(),
+        };
+        Store::new(aws_sdk_dynamodb::Client::new(&self.sdk_config(None, true)), tables)
     }
 
     /// The services over HTTP, for `aws --endpoint-url` and other tools on this machine.

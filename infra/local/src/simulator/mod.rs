@@ -23,15 +23,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dialpool_domain::{PhoneNumber, Timestamp, Usd};
+use dialpool_providers::http::Transport;
 use dialpool_runtime::Clock;
 use serde_json::Value;
-use tower::util::{BoxCloneSyncService, ServiceExt};
 
 use call::{Call, Delivery, Order, Server};
 pub use script::{Ending, Script};
 
 /// How webhooks leave the simulator.
-pub type WebhookTransport = BoxCloneSyncService<http::Request<Bytes>, http::Response<Bytes>, tower::BoxError>;
+pub type WebhookTransport = Transport;
 
 /// Waits before a webhook is sent again, once for each.
 const BACKOFF: [Duration; 5] = [
@@ -129,13 +129,15 @@ impl Default for Config {
     }
 }
 
+/// Keeps one call: its id and its form to keep.
+pub type Save = Arc<dyn Fn(&str, Value) + Send + Sync>;
+
 /// Keeps calls over a restart of the simulator.
 #[derive(Clone)]
 pub struct CallJournal {
     /// Keeps a call under its id in place of what was kept before. It is called in the order of the changes, before their
     /// consequences are seen, and must not call the simulator.
-    #[expect(clippy::type_complexity, reason = "a closure, spelled out once")]
-    pub save: Arc<dyn Fn(&str, Value) + Send + Sync>,
+    pub save: Save,
     /// What was kept before.
     pub saved: Vec<Value>,
 }
@@ -150,8 +152,8 @@ pub struct UnreadableCall(#[from] serde_json::Error);
 pub struct LedgerEntry {
     /// The provider's id.
     pub provider_call_id: String,
-    /// The name that the caller gave it.
-    pub name: Option<String>,
+    /// The name that the caller gave it; empty when it gave none.
+    pub name: String,
     /// The number called.
     pub customer: String,
     /// The provider's id of the number called from.
@@ -176,12 +178,10 @@ pub struct Simulator(Arc<Inner>);
 struct Inner {
     config: Config,
     clock: Clock,
-    webhooks: WebhookTransport,
+    webhooks: Transport,
     save: Option<Save>,
     state: Mutex<State>,
 }
-
-type Save = Arc<dyn Fn(&str, Value) + Send + Sync>;
 
 #[derive(Default)]
 struct State {
@@ -216,9 +216,18 @@ impl Simulator {
             Some(journal) => (Some(journal.save), journal.saved),
             None => (None, Vec::new()),
         };
-        let mut calls = saved.into_iter().map(serde_json::from_value).collect::<Result<Vec<Call>, _>>()?;
+        let mut calls = saved
+            .into_iter()
+            .map(serde_json::from_value)
+            .collect::<Result<Vec<Call>, _>>()?;
         calls.sort_by(|one, other| (one.created_at, &one.id).cmp(&(other.created_at, &other.id)));
-        let simulator = Self(Arc::new(Inner { config, clock, webhooks, save, state: Mutex::default() }));
+        let simulator = Self(Arc::new(Inner {
+            config,
+            clock,
+            webhooks,
+            save,
+            state: Mutex::default(),
+        }));
         {
             let mut state = simulator.0.state();
             for call in calls {
@@ -261,7 +270,9 @@ impl Simulator {
 
 impl fmt::Debug for Simulator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Simulator").field("calls", &self.0.state().calls.len()).finish_non_exhaustive()
+        f.debug_struct("Simulator")
+            .field("calls", &self.0.state().calls.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -308,9 +319,15 @@ impl Inner {
         let count = state.named.entry(key.clone()).or_default();
         let id = script::uuid(self.config.seed, &["call", &key, &count.to_string()]);
         *count += 1;
-        let fixed = order.customer.parse::<PhoneNumber>().ok().and_then(|number| self.config.scripts.get(&number));
+        let fixed = order
+            .customer
+            .parse::<PhoneNumber>()
+            .ok()
+            .and_then(|number| self.config.scripts.get(&number));
         let drawn_by = order.name.as_deref().unwrap_or(&id);
-        let script = fixed.copied().unwrap_or_else(|| Script::draw(&self.config, drawn_by));
+        let script = fixed
+            .copied()
+            .unwrap_or_else(|| Script::draw(&self.config, drawn_by));
         let call = Call::new(&self.config, id, order, script, now);
         self.save(&call);
         let free = self.config.concurrency_limit - state.active(now) - 1;
@@ -369,7 +386,11 @@ impl Inner {
         if delivery.done {
             return None;
         }
-        let (dropped, late) = if faults { (delivery.lost, delivery.late) } else { (delivery.copy, None) };
+        let (dropped, late) = if faults {
+            (delivery.lost, delivery.late)
+        } else {
+            (delivery.copy, None)
+        };
         let due = late.unwrap_or(delivery.at);
         if dropped {
             self.finish(&mut state, place, slot);
@@ -382,7 +403,10 @@ impl Inner {
         let state = self.state();
         let call = &state.calls[place];
         let Delivery { event, done, .. } = call.deliveries[slot];
-        call.server.clone().filter(|_| !done).map(|server| (server, call.webhook(event)))
+        call.server
+            .clone()
+            .filter(|_| !done)
+            .map(|server| (server, call.webhook(event)))
     }
 
     /// The webhook needs nothing more.
@@ -411,7 +435,7 @@ async fn deliver(simulator: Weak<Inner>, place: usize, slot: usize) -> Option<()
             let inner = simulator.upgrade()?;
             (inner.webhooks.clone(), inner.parcel(place, slot)?)
         };
-        if send(webhooks, &server, body).await {
+        if send(&webhooks, &server, body).await {
             break;
         }
         let Some(wait) = waits.next() else {
@@ -426,7 +450,7 @@ async fn deliver(simulator: Weak<Inner>, place: usize, slot: usize) -> Option<()
 }
 
 /// Sends a webhook once. Returns whether that settles it: taken, or refused for good.
-async fn send(webhooks: WebhookTransport, server: &Server, body: Bytes) -> bool {
+async fn send(webhooks: &Transport, server: &Server, body: Bytes) -> bool {
     let request = match server.request(body) {
         Ok(request) => request,
         Err(error) => {
@@ -435,7 +459,7 @@ async fn send(webhooks: WebhookTransport, server: &Server, body: Bytes) -> bool 
         }
     };
     let timeout = Duration::from_secs(server.timeout_seconds);
-    match tokio::time::timeout(timeout, webhooks.oneshot(request)).await {
+    match tokio::time::timeout(timeout, webhooks.send(request)).await {
         Ok(Ok(response)) => response.status().is_success() || FINAL.contains(&response.status().as_u16()),
         Ok(Err(error)) => {
             tracing::debug!(%error, "a webhook to {} was not delivered", server.url);

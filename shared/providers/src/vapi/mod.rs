@@ -34,7 +34,7 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use crate::http::{SendError, Transport};
+use crate::http::{Transport, TransportError};
 
 /// How many calls are asked for at once.
 const PAGE: usize = 100;
@@ -139,7 +139,7 @@ pub enum RefusalKind {
 pub enum ProviderError {
     /// No answer.
     #[error(transparent)]
-    Send(#[from] SendError),
+    Send(#[from] TransportError),
     /// An answer that is not what was asked for.
     #[error("answered with {status}: {message}")]
     Status {
@@ -238,8 +238,8 @@ impl Vapi {
         };
         match self.transport.send(request).await {
             Ok(response) => answer(response.status(), response.body()),
-            Err(error @ SendError::NotConnected(_)) => PlaceCall::NotSent { cause: error.to_string() },
-            Err(error @ SendError::NoAnswer(_)) => PlaceCall::Unknown { cause: error.to_string() },
+            Err(error @ TransportError::NotSent(_)) => PlaceCall::NotSent { cause: error.to_string() },
+            Err(error @ TransportError::NoAnswer(_)) => PlaceCall::Unknown { cause: error.to_string() },
         }
     }
 
@@ -405,7 +405,3 @@ impl fmt::Display for RefusalKind {
     }
 }
 
-#[cfg(test)]
-mod contract;
-#[cfg(test)]
-mod tests;

@@ -167,6 +167,12 @@ impl Problem {
     }
 }
 
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
 impl IntoResponse for Problem {
     /// Hands the problem to the edge, which knows the trace id and renders it.
     fn into_response(self) -> Response {

@@ -1,0 +1,125 @@
+//! Files into a stack: numbers into a company's pool, leads into a campaign.
+
+use std::path::Path;
+
+use anyhow::Context;
+use control_api::{Accepted, Report, RowRefused};
+use dialpool_domain::contact::NewContact;
+use dialpool_domain::event::Cause;
+use dialpool_domain::pool::NewNumber;
+use dialpool_domain::{CampaignId, CompanyId};
+use dialpool_dynamo::{Added, Imported, Store};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// How many contacts go into the store between two steps of the progress bar.
+const CONTACTS_AT_ONCE: usize = 500;
+
+/// Reads the numbers of a CSV or JSON file.
+///
+/// # Errors
+/// When the file cannot be read at all; rows that cannot are in the result.
+pub fn numbers_of(file: &Path) -> anyhow::Result<Accepted<NewNumber>> {
+    read(file, control_api::read_numbers)
+}
+
+/// Reads the contacts of a CSV or JSON file.
+///
+/// # Errors
+/// When the file cannot be read at all; rows that cannot are in the result.
+pub fn contacts_of(file: &Path) -> anyhow::Result<Accepted<NewContact>> {
+    read(file, control_api::read_contacts)
+}
+
+fn read<T>(
+    file: &Path,
+    parse: impl Fn(&[u8], bool) -> Result<Accepted<T>, dialpool_runtime::http::Problem>,
+) -> anyhow::Result<Accepted<T>> {
+    let bytes = std::fs::read(file).with_context(|| format!("failed to read {}", file.display()))?;
+    let json = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    parse(&bytes, json).map_err(|problem| anyhow::anyhow!("{}: {problem}", file.display()))
+}
+
+/// Brings numbers into the pool of a company.
+///
+/// # Errors
+/// When the store gives no answer; the import can be repeated.
+pub async fn import_numbers(
+    store: &Store,
+    cause: &Cause,
+    company: &CompanyId,
+    accepted: Accepted<NewNumber>,
+    dry_run: bool,
+) -> anyhow::Result<Report> {
+    let mut report = report(&accepted.rows, accepted.refused, dry_run);
+    if dry_run {
+        return Ok(report);
+    }
+    let bar = bar(accepted.rows.len());
+    for (line, number) in accepted.rows {
+        match store.import_number(cause.at, company, &number).await? {
+            Imported::Added => report.added += 1,
+            Imported::Updated => report.known += 1,
+            Imported::OthersNumber => report.refused.push(control_api::others_number(line)),
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(report)
+}
+
+/// Adds contacts to a campaign of a company.
+///
+/// # Errors
+/// When there is no such campaign, it is over, or the store gives no answer; the import can be repeated.
+pub async fn import_contacts(
+    store: &Store,
+    cause: &Cause,
+    company: &CompanyId,
+    campaign: &CampaignId,
+    accepted: Accepted<NewContact>,
+    dry_run: bool,
+) -> anyhow::Result<Report> {
+    let mut report = report(&accepted.rows, accepted.refused, dry_run);
+    if dry_run {
+        return Ok(report);
+    }
+    let contacts: Vec<NewContact> = accepted.rows.into_iter().map(|(_, contact)| contact).collect();
+    let bar = bar(contacts.len());
+    for chunk in contacts.chunks(CONTACTS_AT_ONCE) {
+        match store.add_contacts(cause, company, campaign, chunk).await? {
+            Added::Done { added, known } => {
+                report.added += added;
+                report.known += known.len() as u64;
+            }
+            Added::Over(status) => anyhow::bail!("campaign {campaign} is {status}: it takes no contacts"),
+            Added::NotFound => anyhow::bail!("company {company} has no campaign {campaign}"),
+        }
+        bar.inc(chunk.len() as u64);
+    }
+    bar.finish_and_clear();
+    Ok(report)
+}
+
+fn report<T>(rows: &[(u64, T)], refused: Vec<RowRefused>, dry_run: bool) -> Report {
+    Report { rows: rows.len() + refused.len(), added: 0, known: 0, refused, dry_run }
+}
+
+fn bar(rows: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} rows").unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(rows as u64).with_style(style)
+}
+
+/// The report of an import, for people.
+pub fn print(report: &Report, kind: &str) {
+    let would = if report.dry_run { " (dry run: nothing was changed)" } else { "" };
+    println!(
+        "{} rows: {} {kind} new, {} known, {} refused{would}",
+        report.rows,
+        report.added,
+        report.known,
+        report.refused.len(),
+    );
+    for row in &report.refused {
+        println!("  line {}: {}: {}", row.line, row.field, row.reason);
+    }
+}

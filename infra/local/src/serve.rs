@@ -1,0 +1,363 @@
+//! The stack on this machine, over HTTP, kept in a folder: for development, and for a first look.
+//!
+//! Everything listens on loopback only. With `VAPI_API_KEY` set the calls are real: the provider is Vapi, time is real,
+//! and webhooks come to `DIALPOOL_PUBLIC_URL`. Without it the provider is the simulator, whose calls survive a restart.
+//! With `AWS_ENDPOINT_URL` set the imports and keys go to that endpoint instead of the folder.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+use dialpool_domain::campaign::{Cap, NewCampaign};
+use dialpool_domain::event::Cause;
+use dialpool_domain::pool::HoldHours;
+use dialpool_domain::time::Duration;
+use dialpool_domain::{CampaignId, CompanyId, Timestamp, TraceId};
+use dialpool_dynamo::{Company, NewApiKey, Store, Tables};
+use dialpool_providers::http::Transport;
+use dialpool_runtime::http::api_key_text;
+use dialpool_runtime::{Clock, Entropy};
+use tokio::net::TcpListener;
+
+use crate::engine::Engine;
+use crate::import;
+use crate::local::TEMPLATE;
+use crate::simulator::{CallJournal, Config, Simulator};
+use crate::stack::{Loopback, Options, Stack, transport_to};
+use crate::template::Template;
+
+/// Where the stack is kept and what it is made of.
+#[derive(Debug, Clone, Args)]
+pub struct Place {
+    /// The folder that keeps everything.
+    #[arg(long, global = true, default_value = ".dialpool", env = "DIALPOOL_FOLDER")]
+    pub folder: PathBuf,
+    /// The SAM template to run, instead of the one that was built in.
+    #[arg(long, global = true)]
+    pub template: Option<PathBuf>,
+}
+
+/// How `serve` runs.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ServeOptions {
+    /// The port of the API on 127.0.0.1.
+    #[arg(long, env = "DIALPOOL_PORT")]
+    pub port: Option<u16>,
+    /// Begins at this moment instead of now, with the simulated provider only: 2026-03-02T16:00:00Z is a Monday
+    /// morning in New York.
+    #[arg(long)]
+    pub at: Option<Timestamp>,
+    /// The mean length of a simulated call, in seconds.
+    #[arg(long)]
+    pub call_seconds: Option<u64>,
+    /// Where the simulation's chance starts.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+const PORT: u16 = 7700;
+
+impl Place {
+    fn template(&self) -> anyhow::Result<Template> {
+        match &self.template {
+            Some(file) => Template::read(file),
+            None => Ok(Template::parse(TEMPLATE)?),
+        }
+    }
+
+    fn engine(&self, clock: Clock) -> anyhow::Result<Engine> {
+        let opened = Engine::in_folder(&self.folder, clock);
+        opened.with_context(|| format!("failed to open the local stack in {}", self.folder.display()))
+    }
+
+    /// The tables: at `AWS_ENDPOINT_URL` when that is set, else in the folder.
+    async fn store(&self) -> anyhow::Result<Store> {
+        if std::env::var_os("AWS_ENDPOINT_URL").is_some() {
+            let tables = Tables {
+                pool: table_name("POOL_TABLE", "PoolTable"),
+                dialing: table_name("DIALING_TABLE", "DialingTable"),
+                people: table_name("PEOPLE_TABLE", "PeopleTable"),
+                journal: table_name("JOURNAL_TABLE", "JournalTable"),
+            };
+            let sdk = dialpool_runtime::start::sdk_of_process().await;
+            return Ok(Store::new(aws_sdk_dynamodb::Client::new(&sdk), tables));
+        }
+        let engine = self.engine(Clock::system())?;
+        engine.create(&self.template()?).await?;
+        Ok(engine.store())
+    }
+}
+
+fn table_name(variable: &str, default: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| default.to_owned())
+}
+
+/// Runs the stack until it is interrupted.
+///
+/// # Errors
+/// When the template cannot be run, or the port is taken.
+pub async fn serve(place: &Place, options: &ServeOptions) -> anyhow::Result<()> {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let template = place.template()?;
+    let real_key = std::env::var("VAPI_API_KEY").ok().filter(|key| !key.is_empty());
+    anyhow::ensure!(
+        real_key.is_none() || options.at.is_none(),
+        "--at: the calls are real (VAPI_API_KEY is set), so time is, too"
+    );
+    let clock = clock(options.at, &place.folder)?;
+    let engine = place.engine(clock.clone())?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port.unwrap_or(PORT)));
+    let listener = TcpListener::bind(address).await.with_context(|| format!("failed to listen on {address}"))?;
+    let address = listener.local_addr()?;
+
+    let entropy = Entropy::system().map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    let secret = remembered_secret(&engine, "secret/webhook", &entropy)?;
+    let hash_key = remembered_secret(&engine, "secret/phone-hash", &entropy)?;
+    let loopback = Loopback::default();
+    let (provider, mut variables, simulated) = match &real_key {
+        Some(key) => real_provider(key)?,
+        None => {
+            let simulator = simulator(&engine, &clock, options, &loopback)?;
+            let variables = BTreeMap::from([
+                ("VAPI_BASE_URL".to_owned(), "http://simulator.invalid".to_owned()),
+                ("VAPI_ACCOUNT_CONCURRENCY".to_owned(), "100".to_owned()),
+                ("WEBHOOK_URL".to_owned(), "http://dialpool.invalid/v1/webhooks/vapi".to_owned()),
+                ("vapi_api_key".to_owned(), Config::default().api_key),
+            ]);
+            (transport_to(simulator.router()), variables, true)
+        }
+    };
+    variables.insert("vapi_webhook_secret".to_owned(), secret);
+    variables.insert("phone_hash_key".to_owned(), hash_key);
+    let stack = Stack::start(
+        &template,
+        Options {
+            engine: engine.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            variables,
+            provider,
+            intercept: None,
+            sdk_retries: true,
+            clock_skew_ms: |_| 0,
+            schedule_stretch: 1,
+        },
+    )
+    .await?;
+    loopback.is(stack.api());
+    let key = first_key(&engine, &stack.store, &entropy).await?;
+    welcome(&address, &key, simulated, &place.folder, clock.now());
+    // What is not a route of the API is for the AWS tools of this machine.
+    let api = stack.api();
+    let aws = engine.endpoint();
+    let app = axum::Router::new().fallback(move |request: axum::extract::Request| {
+        let router = if request.headers().contains_key("x-amz-target") { aws.clone() } else { api.clone() };
+        async move { tower::ServiceExt::oneshot(router, request).await }
+    });
+    axum::serve(listener, app).with_graceful_shutdown(interrupted()).await?;
+    println!("\nstopped; everything is kept in {}", place.folder.display());
+    Ok(())
+}
+
+async fn interrupted() {
+    if let Err(error) = tokio::signal::ctrl_c().await {
+        eprintln!("dialpool: cannot wait for Ctrl-C: {error}");
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Real time, or time that began at `at`. Over restarts simulated time goes on from where the folder's clock got to.
+fn clock(at: Option<Timestamp>, folder: &Path) -> anyhow::Result<Clock> {
+    let file = folder.join("began-at");
+    let system = Clock::system();
+    let offset = match (at, std::fs::read_to_string(&file)) {
+        (Some(at), _) => {
+            let offset = at.as_millis() - system.now().as_millis();
+            std::fs::create_dir_all(folder)?;
+            std::fs::write(&file, offset.to_string())?;
+            offset
+        }
+        (None, Ok(saved)) => saved.trim().parse().with_context(|| format!("{} is no number", file.display()))?,
+        (None, Err(_)) => return Ok(system),
+    };
+    Ok(Clock::from_fn(move || Timestamp::from_millis(system.now().as_millis().saturating_add(offset))))
+}
+
+fn real_provider(key: &str) -> anyhow::Result<(Transport, BTreeMap<String, String>, bool)> {
+    let public = std::env::var("DIALPOOL_PUBLIC_URL")
+        .context("VAPI_API_KEY is set, so DIALPOOL_PUBLIC_URL must be where Vapi reaches this stack (https://...)")?;
+    let url = format!("{}/v1/webhooks/vapi", public.trim_end_matches('/'));
+    let transport = Transport::network().context("failed to set the connection to Vapi up")?;
+    let variables = BTreeMap::from([
+        ("WEBHOOK_URL".to_owned(), url),
+        ("vapi_api_key".to_owned(), key.to_owned()),
+    ]);
+    Ok((transport, variables, false))
+}
+
+fn simulator(
+    engine: &Engine,
+    clock: &Clock,
+    options: &ServeOptions,
+    loopback: &Loopback,
+) -> anyhow::Result<Simulator> {
+    let mut config = Config { seed: options.seed, ..Config::default() };
+    if let Some(seconds) = options.call_seconds {
+        config.mean_call = Duration::from_secs(seconds);
+        config.ring = Duration::from_secs(seconds.min(8));
+    }
+    let saved = engine.state().list("simulator/")?.into_iter().map(|(_, call)| call).collect();
+    let state = engine.state().clone();
+    let save = Arc::new(move |id: &str, call: serde_json::Value| {
+        if let Err(error) = state.put(&format!("simulator/{id}"), &call) {
+            tracing::error!("failed to keep a simulated call: {error}");
+        }
+    });
+    Ok(Simulator::new(config, clock.clone(), loopback.transport(), Some(CallJournal { save, saved }))?)
+}
+
+/// A secret that is made the first time and kept.
+fn remembered_secret(engine: &Engine, key: &str, entropy: &Entropy) -> anyhow::Result<String> {
+    if let Some((_, saved)) = engine.state().list(key)?.into_iter().next()
+        && let Some(secret) = saved.as_str()
+    {
+        return Ok(secret.to_owned());
+    }
+    let secret = format!("{:032x}", entropy.next_u128());
+    engine.state().put(key, &serde_json::json!(secret))?;
+    Ok(secret)
+}
+
+/// The key of the company `demo`, made the first time.
+async fn first_key(engine: &Engine, store: &Store, entropy: &Entropy) -> anyhow::Result<String> {
+    let key = "secret/first-key";
+    if let Some((_, saved)) = engine.state().list(key)?.into_iter().next()
+        && let Some(text) = saved.as_str()
+    {
+        return Ok(text.to_owned());
+    }
+    let text = new_key(store, &"demo".parse()?, entropy).await?;
+    engine.state().put(key, &serde_json::json!(text))?;
+    Ok(text)
+}
+
+async fn new_key(store: &Store, company: &CompanyId, entropy: &Entropy) -> anyhow::Result<String> {
+    if store.company(company).await?.is_none() {
+        let label = company.to_string();
+        let tenant = Company { company: company.clone(), label, hold_hours: HoldHours::default() };
+        store.put_company(&tenant).await?;
+    }
+    let key_id = format!("{:016x}", entropy.next_u64());
+    let secret = format!("{:032x}{:032x}", entropy.next_u128(), entropy.next_u128());
+    let new = NewApiKey { key_id: &key_id, secret: &secret, company, valid_until: None };
+    anyhow::ensure!(store.put_api_key(&new).await?, "the key id {key_id} is taken");
+    Ok(api_key_text(&key_id, &secret))
+}
+
+fn welcome(address: &SocketAddr, key: &str, simulated: bool, folder: &Path, now: Timestamp) {
+    let provider = if simulated { "simulated" } else { "Vapi: calls are real" };
+    println!("Dialpool is up: http://{address}   provider: {provider}   kept in {}", folder.display());
+    println!("time            {now}");
+    println!("API key (demo)  {key}");
+    println!();
+    println!("Try:");
+    println!("  export DIALPOOL_KEY={key}");
+    println!("  curl -s http://{address}/v1/numbers/import -H \"Authorization: Bearer $DIALPOOL_KEY\" \\");
+    println!("    -H 'Content-Type: text/csv' --data-binary @events/demo/numbers.csv");
+    println!("  curl -s http://{address}/v1/assignments -H \"Authorization: Bearer $DIALPOOL_KEY\" \\");
+    println!("    -H 'Content-Type: application/json' -d '{{\"lead\":\"lead-1\",\"phone\":\"+14155550123\"}}'");
+    println!("  curl -s http://{address}/v1/pool -H \"Authorization: Bearer $DIALPOOL_KEY\"");
+}
+
+/// Makes a company, or another key to it, and prints the key.
+///
+/// # Errors
+/// When the store gives no answer.
+pub async fn make_key(place: &Place, company: &CompanyId) -> anyhow::Result<()> {
+    let entropy = Entropy::system().map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    println!("{}", new_key(&place.store().await?, company, &entropy).await?);
+    Ok(())
+}
+
+/// Imports numbers and prints the report.
+///
+/// # Errors
+/// When the file cannot be read, the company is not known, or the store gives no answer.
+pub async fn import_numbers(
+    place: &Place,
+    file: &Path,
+    company: &CompanyId,
+    dry_run: bool,
+) -> anyhow::Result<ExitCode> {
+    let accepted = import::numbers_of(file)?;
+    let store = place.store().await?;
+    known(&store, company).await?;
+    let report = import::import_numbers(&store, &cause(), company, accepted, dry_run).await?;
+    import::print(&report, "numbers");
+    Ok(code(&report))
+}
+
+/// Imports leads into a campaign, which is made when none is named, and prints the report.
+///
+/// # Errors
+/// When the file cannot be read, the company or the campaign is not known, or the store gives no answer.
+pub async fn import_leads(
+    place: &Place,
+    file: &Path,
+    company: &CompanyId,
+    campaign: Option<CampaignId>,
+    assistant: &str,
+    dry_run: bool,
+) -> anyhow::Result<ExitCode> {
+    let accepted = import::contacts_of(file)?;
+    let store = place.store().await?;
+    known(&store, company).await?;
+    let cause = cause();
+    let id = match campaign {
+        Some(id) => id,
+        None if dry_run => CampaignId::new(cause.at, 1),
+        None => {
+            let entropy = Entropy::system().map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+            let name = file.file_stem().map_or_else(|| "import".into(), |stem| stem.to_string_lossy());
+            let new = NewCampaign {
+                id: CampaignId::new(cause.at, entropy.next_u128()),
+                company: company.clone(),
+                name: name.into_owned(),
+                assistant_id: assistant.to_owned(),
+                cap: Cap::default(),
+                hold: HoldHours::default(),
+            };
+            store.create_campaign(&cause, &new).await?;
+            println!("campaign {} was made; start it with POST /v1/campaigns/{}/start", new.id, new.id);
+            new.id
+        }
+    };
+    let report = import::import_contacts(&store, &cause, company, &id, accepted, dry_run).await?;
+    import::print(&report, "leads");
+    Ok(code(&report))
+}
+
+async fn known(store: &Store, company: &CompanyId) -> anyhow::Result<()> {
+    let found = store.company(company).await?;
+    anyhow::ensure!(found.is_some(), "company {company} is not known; make it with `dialpool key {company}`");
+    Ok(())
+}
+
+fn cause() -> Cause {
+    Cause { at: Clock::system().now(), actor: "import".to_owned(), trace_id: TraceId::new(1) }
+}
+
+/// A report with refused rows is a failure for whoever calls this from a script.
+fn code(report: &control_api::Report) -> ExitCode {
+    if report.refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(2) }
+}

@@ -1,0 +1,429 @@
+//! What the local engine guarantees, asked through the AWS SDK as the functions ask it.
+//!
+//! Time is tokio's paused clock: no test waits, and none listens on a socket.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where its set-up fails")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
+use aws_sdk_sqs::types::{Message, SendMessageBatchRequestEntry};
+use dialpool::engine::{Crashed, Engine, Fault, Intercept, WireRequest, run_invocation};
+use dialpool::template::Template;
+use dialpool_domain::Timestamp;
+use dialpool_runtime::Clock;
+
+const TEMPLATE: &str = "
+Resources:
+  Journal:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      AttributeDefinitions: [{ AttributeName: pk, AttributeType: S }]
+      KeySchema: [{ AttributeName: pk, KeyType: HASH }]
+      StreamSpecification: { StreamViewType: NEW_IMAGE }
+  Dead: { Type: AWS::SQS::Queue }
+  Jobs:
+    Type: AWS::SQS::Queue
+    Properties:
+      VisibilityTimeout: 60
+      RedrivePolicy: { deadLetterTargetArn: !GetAtt Dead.Arn, maxReceiveCount: 2 }
+  Late: { Type: AWS::SQS::Queue, Properties: { DelaySeconds: 30 } }
+  Bus: { Type: AWS::Events::EventBus, Properties: { Name: Bus } }
+";
+
+/// 2026-03-02T15:00:00Z, and from there on as fast as tokio's clock.
+fn clock() -> Clock {
+    let (start, began) = (
+        Timestamp::from_millis(1_772_463_600_000),
+        tokio::time::Instant::now(),
+    );
+    Clock::from_fn(move || start + began.elapsed())
+}
+
+async fn engine() -> Engine {
+    let engine = Engine::in_memory(clock()).unwrap();
+    engine.create(&Template::parse(TEMPLATE).unwrap()).await.unwrap();
+    engine
+}
+
+/// The n-th request of the operation meets the fault; all others pass.
+fn nth(operation: &'static str, n: u32, fault: Fault) -> Intercept {
+    let seen = AtomicU32::new(0);
+    Arc::new(move |request: &WireRequest<'_>| {
+        let hit = request.operation == operation && seen.fetch_add(1, Ordering::Relaxed) + 1 == n;
+        if hit { fault.clone() } else { Fault::None }
+    })
+}
+
+struct Sqs(aws_sdk_sqs::Client);
+
+impl Sqs {
+    fn of(engine: &Engine) -> Self {
+        Self(aws_sdk_sqs::Client::new(&engine.sdk_config(None, false)))
+    }
+
+    async fn url(&self, queue: &str) -> String {
+        self.0
+            .get_queue_url()
+            .queue_name(queue)
+            .send()
+            .await
+            .unwrap()
+            .queue_url
+            .unwrap()
+    }
+
+    async fn send(&self, queue: &str, body: &str) {
+        self.0
+            .send_message()
+            .queue_url(self.url(queue).await)
+            .message_body(body)
+            .send()
+            .await
+            .unwrap();
+    }
+
+    async fn receive(&self, queue: &str, wait_seconds: i32) -> Vec<Message> {
+        let url = self.url(queue).await;
+        let asked = self
+            .0
+            .receive_message()
+            .queue_url(url)
+            .max_number_of_messages(10)
+            .wait_time_seconds(wait_seconds);
+        asked.send().await.unwrap().messages.unwrap_or_default()
+    }
+
+    async fn delete(&self, queue: &str, message: &Message) {
+        let receipt = message.receipt_handle.clone().unwrap();
+        self.0
+            .delete_message()
+            .queue_url(self.url(queue).await)
+            .receipt_handle(receipt)
+            .send()
+            .await
+            .unwrap();
+    }
+}
+
+fn bodies(messages: &[Message]) -> Vec<&str> {
+    messages.iter().map(|message| message.body().unwrap()).collect()
+}
+
+fn receive_count(message: &Message) -> &str {
+    &message.attributes().unwrap()[&aws_sdk_sqs::types::MessageSystemAttributeName::ApproximateReceiveCount]
+}
+
+fn dynamodb(engine: &Engine, intercept: Option<Intercept>, retries: bool) -> aws_sdk_dynamodb::Client {
+    aws_sdk_dynamodb::Client::new(&engine.sdk_config(intercept, retries))
+}
+
+async fn write(client: &aws_sdk_dynamodb::Client, key: &str) -> Result<(), aws_sdk_dynamodb::Error> {
+    let put = client
+        .put_item()
+        .table_name("Journal")
+        .item("pk", AttributeValue::S(key.to_owned()));
+    put.condition_expression("attribute_not_exists(pk)")
+        .send()
+        .await?;
+    Ok(())
+}
+
+async fn keys(engine: &Engine) -> Vec<String> {
+    let found = dynamodb(engine, None, false)
+        .scan()
+        .table_name("Journal")
+        .send()
+        .await
+        .unwrap();
+    let mut keys: Vec<String> = found
+        .items()
+        .iter()
+        .map(|item| item["pk"].as_s().unwrap().clone())
+        .collect();
+    keys.sort();
+    keys
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_received_message_is_hidden_until_its_visibility_time_out_and_then_comes_back() {
+    let sqs = Sqs::of(&engine().await);
+    sqs.send("Jobs", "dial").await;
+    assert_eq!(bodies(&sqs.receive("Jobs", 0).await), ["dial"]);
+
+    tokio::time::advance(Duration::from_secs(59)).await;
+    assert!(sqs.receive("Jobs", 0).await.is_empty());
+
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let again = sqs.receive("Jobs", 0).await;
+    assert_eq!(bodies(&again), ["dial"]);
+    assert_eq!(receive_count(&again[0]), "2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_failed_as_often_as_allowed_goes_to_the_dead_letter_queue() {
+    let engine = engine().await;
+    let sqs = Sqs::of(&engine);
+    sqs.send("Jobs", "unreadable").await;
+    for _ in 0..2 {
+        assert_eq!(bodies(&sqs.receive("Jobs", 0).await), ["unreadable"]);
+        tokio::time::advance(Duration::from_mins(1)).await;
+    }
+
+    assert!(sqs.receive("Jobs", 0).await.is_empty());
+    assert_eq!(bodies(&sqs.receive("Dead", 0).await), ["unreadable"]);
+    assert_eq!(engine.queue_depth("Jobs").total(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delayed_message_is_not_seen_before_its_time() {
+    let engine = engine().await;
+    let sqs = Sqs::of(&engine);
+    sqs.send("Late", "by the queue").await;
+    let own = sqs
+        .0
+        .send_message()
+        .queue_url(sqs.url("Late").await)
+        .message_body("by itself")
+        .delay_seconds(5);
+    own.send().await.unwrap();
+    assert!(sqs.receive("Late", 0).await.is_empty());
+    assert_eq!(engine.queue_depth("Late").delayed, 2);
+
+    tokio::time::advance(Duration::from_secs(5)).await;
+    assert_eq!(bodies(&sqs.receive("Late", 0).await), ["by itself"]);
+    tokio::time::advance(Duration::from_secs(25)).await;
+    assert_eq!(bodies(&sqs.receive("Late", 0).await), ["by the queue"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_poll_ends_when_a_message_becomes_visible_or_with_its_time() {
+    let sqs = Sqs::of(&engine().await);
+    let began = tokio::time::Instant::now();
+    assert!(sqs.receive("Jobs", 20).await.is_empty());
+    assert_eq!(began.elapsed().as_secs(), 20);
+
+    let send = async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        sqs.send("Jobs", "dial").await;
+    };
+    let (received, ()) = tokio::join!(sqs.receive("Jobs", 20), send);
+    assert_eq!(bodies(&received), ["dial"]);
+    assert_eq!(began.elapsed().as_secs(), 23);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_receipt_deletes_nothing_and_is_no_error() {
+    let engine = engine().await;
+    let sqs = Sqs::of(&engine);
+    sqs.send("Jobs", "dial").await;
+    let first = sqs.receive("Jobs", 0).await;
+    tokio::time::advance(Duration::from_mins(1)).await;
+    let second = sqs.receive("Jobs", 0).await;
+
+    sqs.delete("Jobs", &first[0]).await;
+    assert_eq!(engine.queue_depth("Jobs").in_flight, 1);
+    sqs.delete("Jobs", &second[0]).await;
+    assert_eq!(engine.queue_depth("Jobs").total(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_entry_of_a_batch_is_named_and_the_others_are_sent() {
+    let engine = engine().await;
+    let sqs = Sqs::of(&engine);
+    let entry = |id: &str, delay: i32| {
+        let entry = SendMessageBatchRequestEntry::builder()
+            .id(id)
+            .message_body(id)
+            .delay_seconds(delay);
+        entry.build().unwrap()
+    };
+    let batch = sqs.0.send_message_batch().queue_url(sqs.url("Jobs").await);
+    let answer = batch
+        .entries(entry("good", 0))
+        .entries(entry("bad", 901))
+        .send()
+        .await
+        .unwrap();
+
+    assert_eq!(answer.successful()[0].id(), "good");
+    assert_eq!(answer.failed()[0].id(), "bad");
+    assert!(answer.failed()[0].sender_fault());
+    assert_eq!(bodies(&sqs.receive("Jobs", 0).await), ["good"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_outlive_a_restart_and_one_in_flight_stays_hidden() {
+    let folder = tempfile::tempdir().unwrap();
+    let template = Template::parse(TEMPLATE).unwrap();
+    let clock = clock();
+    {
+        let engine = Engine::in_folder(folder.path(), clock.clone()).unwrap();
+        engine.create(&template).await.unwrap();
+        let sqs = Sqs::of(&engine);
+        sqs.send("Jobs", "in flight").await;
+        sqs.receive("Jobs", 0).await;
+        sqs.send("Jobs", "waiting").await;
+    }
+    let engine = Engine::in_folder(folder.path(), clock).unwrap();
+    engine.create(&template).await.unwrap();
+    let sqs = Sqs::of(&engine);
+    assert_eq!(bodies(&sqs.receive("Jobs", 0).await), ["waiting"]);
+    tokio::time::advance(Duration::from_mins(1)).await;
+    assert_eq!(sqs.receive("Jobs", 0).await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_with_other_keys_than_the_template_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::in_folder(folder.path(), clock()).unwrap();
+    engine.create(&Template::parse(TEMPLATE).unwrap()).await.unwrap();
+
+    let other = Template::parse(&TEMPLATE.replace("AttributeName: pk", "AttributeName: id")).unwrap();
+    let error = engine.create(&other).await.unwrap_err().to_string();
+    assert!(
+        error.contains("Journal") && error.contains("KeySchema"),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_transaction_tells_which_condition_failed_and_what_was_there() {
+    let engine = engine().await;
+    let client = dynamodb(&engine, None, false);
+    write(&client, "held").await.unwrap();
+    let put = |key: &str| {
+        let put = Put::builder()
+            .table_name("Journal")
+            .item("pk", AttributeValue::S(key.to_owned()));
+        let put = put.condition_expression("attribute_not_exists(pk)");
+        let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        TransactWriteItem::builder().put(put.build().unwrap()).build()
+    };
+
+    let asked = client
+        .transact_write_items()
+        .transact_items(put("free"))
+        .transact_items(put("held"));
+    let error = asked.send().await.unwrap_err().into_service_error();
+    let aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException(
+        cancelled,
+    ) = error
+    else {
+        panic!("{error:?}")
+    };
+    let codes: Vec<_> = cancelled
+        .cancellation_reasons()
+        .iter()
+        .map(|reason| reason.code().unwrap())
+        .collect();
+    assert_eq!(codes, ["None", "ConditionalCheckFailed"]);
+    assert_eq!(
+        cancelled.cancellation_reasons()[1].item().unwrap()["pk"]
+            .as_s()
+            .unwrap(),
+        "held"
+    );
+    assert_eq!(keys(&engine).await, ["held"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_is_an_error_to_the_sdk_though_the_write_was_applied() {
+    let engine = engine().await;
+    let client = dynamodb(&engine, Some(nth("PutItem", 1, Fault::AnswerLost)), false);
+    let put = client
+        .put_item()
+        .table_name("Journal")
+        .item("pk", AttributeValue::S("a".to_owned()));
+    let error = put.send().await.unwrap_err();
+    assert!(
+        matches!(error, aws_sdk_dynamodb::error::SdkError::DispatchFailure(_)),
+        "{error:?}"
+    );
+    assert_eq!(keys(&engine).await, ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_of_the_sdk_passes_the_intercept_again() {
+    let engine = engine().await;
+    let client = dynamodb(&engine, Some(nth("PutItem", 1, Fault::Lost)), true);
+    write(&client, "a").await.unwrap();
+
+    // Applied, not confirmed, sent again: the condition sees the write of the first attempt.
+    let client = dynamodb(&engine, Some(nth("PutItem", 1, Fault::AnswerLost)), true);
+    let error = write(&client, "b").await.unwrap_err();
+    assert!(
+        matches!(error, aws_sdk_dynamodb::Error::ConditionalCheckFailedException(_)),
+        "{error:?}"
+    );
+    assert_eq!(engine.requests()["DynamoDB.PutItem"], 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_reaches_the_caller_as_the_error_of_the_service() {
+    let engine = engine().await;
+    let conflict =
+        r#"{"__type":"com.amazonaws.dynamodb.v20120810#TransactionConflictException","message":"conflict"}"#;
+    let client = dynamodb(
+        &engine,
+        Some(nth("PutItem", 1, Fault::Refused(400, conflict.to_owned()))),
+        false,
+    );
+    let error = write(&client, "a").await.unwrap_err();
+    assert!(
+        matches!(error, aws_sdk_dynamodb::Error::TransactionConflictException(_)),
+        "{error:?}"
+    );
+    assert!(keys(&engine).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_ends_the_invocation_before_or_after_the_request_and_nothing_follows() {
+    for (fault, left) in [
+        (Fault::CrashBefore, vec!["1"]),
+        (Fault::CrashAfter, vec!["1", "2"]),
+    ] {
+        let engine = engine().await;
+        let client = dynamodb(&engine, Some(nth("PutItem", 2, fault)), true);
+        let crashed = run_invocation(async {
+            for key in ["1", "2", "3"] {
+                write(&client, key).await.unwrap();
+            }
+        })
+        .await;
+        assert_eq!(crashed, Err(Crashed));
+        assert_eq!(keys(&engine).await, left);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_is_archived_and_one_for_a_bus_that_is_not_there_is_refused() {
+    let engine = engine().await;
+    let client = aws_sdk_eventbridge::Client::new(&engine.sdk_config(None, false));
+    let entry = |bus: &str| {
+        let entry = aws_sdk_eventbridge::types::PutEventsRequestEntry::builder();
+        entry
+            .event_bus_name(bus)
+            .source("dialpool")
+            .detail_type("number.assigned")
+            .detail(r#"{"seq":1}"#)
+            .build()
+    };
+    let answer = client
+        .put_events()
+        .entries(entry("Bus"))
+        .entries(entry("Gone"))
+        .send()
+        .await
+        .unwrap();
+
+    assert_eq!(answer.failed_entry_count(), 1);
+    assert_eq!(
+        answer.entries()[1].error_code(),
+        Some("ResourceNotFoundException")
+    );
+    assert_eq!(engine.bus_events().len(), 1);
+    assert_eq!(engine.bus_events()[0].detail["seq"], 1);
+}
