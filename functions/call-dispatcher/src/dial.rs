@@ -9,11 +9,10 @@ use dialpool_domain::outcome::Outcome;
 use dialpool_domain::pool::{Hold, ReleaseReason};
 use dialpool_domain::retry::DoneReason;
 use dialpool_domain::time::Duration;
-use dialpool_domain::{AssignmentId, CallId, CampaignId, PhoneNumber, Timestamp, TraceId};
+use dialpool_domain::{AssignmentId, CallId, CampaignId, PhoneNumber, TraceId};
 use dialpool_dynamo::{Assigned, Changed, Claim, Claimed, Ended, Moved, Request, Settlement};
 use dialpool_providers::vapi::{NewCall, PlaceCall, RefusalKind};
 use dialpool_runtime::jobs::DialJob;
-use dialpool_runtime::queue::LONGEST_DELAY;
 use tracing::{error, info, warn};
 
 use crate::{CallDispatcher, DispatchError};
@@ -21,11 +20,8 @@ use crate::{CallDispatcher, DispatchError};
 /// How many due contacts one job looks at before it leaves the rest to the next.
 const CONTACTS_PER_JOB: u32 = 10;
 
-/// A contact that no number could be found for waits this long at most: one may be released early.
-const WAIT_FOR_NUMBER: Duration = Duration::from_mins(10);
-
-/// A job that found the account's lines taken comes again after this.
-const WAIT_FOR_LINE: Duration = Duration::from_secs(15);
+/// A contact whose number is not at the provider waits this long: somebody has to import it again.
+const WAIT_FOR_OPERATOR: Duration = Duration::from_mins(10);
 
 /// What became of one contact.
 enum Tried {
@@ -33,49 +29,54 @@ enum Tried {
     Dialed,
     /// Nothing to do for this contact now; the next one may be dialed.
     Passed,
-    /// There is no number for it.
-    NoNumber {
-        until: Timestamp,
-    },
-    /// The campaign's lines are taken, or it was paused.
-    CampaignFull,
-    /// The provider account's lines are taken.
-    AccountFull,
+    /// Every number is held by somebody else.
+    NoNumber,
+    /// The lines of the campaign or of the account are taken, or the campaign was paused.
+    Full,
 }
 
 impl CallDispatcher {
     /// Dials the contact of a campaign that is due longest, if a line is free.
     pub(crate) async fn dial(&self, campaign_id: &CampaignId, trace_id: &TraceId) -> Result<(), DispatchError> {
         let now = self.start.clock.now();
-        let (campaign, (due, next_due)) = (
-            self.store.campaign_of_job(campaign_id).await?,
-            self.store.due_contacts(now, campaign_id, CONTACTS_PER_JOB).await?,
-        );
+        let (campaign, due) = tokio::try_join!(
+            self.store.campaign_of_job(campaign_id),
+            self.store.due_contacts(now, campaign_id, CONTACTS_PER_JOB),
+        )?;
         let Some(campaign) = campaign.filter(|campaign| campaign.status == CampaignStatus::Running) else {
             return Ok(());
         };
         if campaign.lines_in_use >= campaign.cap.lines() as usize {
             return Ok(());
         }
-        let mut no_number_until = None;
         for phone in &due {
-            match self.try_contact(&campaign, phone, trace_id, no_number_until).await? {
-                Tried::Dialed | Tried::CampaignFull => return Ok(()),
+            match self.try_contact(&campaign, phone, trace_id).await? {
+                Tried::Dialed | Tried::Full => return Ok(()),
                 Tried::Passed => {}
-                Tried::NoNumber { until } => no_number_until = Some(until),
-                Tried::AccountFull => return self.dial_again(&campaign, trace_id, WAIT_FOR_LINE).await,
+                Tried::NoNumber => return self.dial_one_that_holds_a_number(&campaign, trace_id).await,
             }
         }
         if due.len() == CONTACTS_PER_JOB as usize {
             // None of those could be dialed, but there are more.
             return self.dial_again(&campaign, trace_id, Duration::from_secs(1)).await;
         }
-        match next_due {
-            Some(at) if at.since(now) <= LONGEST_DELAY => {
-                self.dial_again(&campaign, trace_id, at.since(now) + Duration::from_secs(1)).await
+        Ok(())
+    }
+
+    /// No number is free. Contacts that fell due last are retries: their leads may hold a number still.
+    async fn dial_one_that_holds_a_number(&self, campaign: &Campaign, trace_id: &TraceId) -> Result<(), DispatchError> {
+        let now = self.start.clock.now();
+        for phone in self.store.contacts_due_last(now, &campaign.id, CONTACTS_PER_JOB).await? {
+            let Some(contact) = self.store.contact(&campaign.id, &phone).await? else { continue };
+            if self.store.hold_of(now, &campaign.company, &contact.lead).await?.is_none() {
+                continue;
             }
-            _ => Ok(()),
+            match self.try_contact(campaign, &phone, trace_id).await? {
+                Tried::Dialed | Tried::Full => return Ok(()),
+                Tried::Passed | Tried::NoNumber => {}
+            }
         }
+        Ok(())
     }
 
     async fn dial_again(&self, campaign: &Campaign, trace_id: &TraceId, delay: Duration) -> Result<(), DispatchError> {
@@ -88,7 +89,6 @@ impl CallDispatcher {
         campaign: &Campaign,
         phone: &PhoneNumber,
         trace_id: &TraceId,
-        no_number_until: Option<Timestamp>,
     ) -> Result<Tried, DispatchError> {
         let cause = &self.cause(trace_id);
         let Some(contact) = self.store.contact(&campaign.id, phone).await? else { return Ok(Tried::Passed) };
@@ -101,12 +101,6 @@ impl CallDispatcher {
             }
         }
         let Some(basis) = self.lawful(cause, campaign, &contact).await? else { return Ok(Tried::Passed) };
-        if let Some(until) = no_number_until
-            && self.store.hold_of(cause.at, &campaign.company, &contact.lead).await?.is_none()
-        {
-            self.store.defer_contact(&campaign.id, &contact, until).await?;
-            return Ok(Tried::Passed);
-        }
         let request = Request {
             company: campaign.company.clone(),
             lead: contact.lead.clone(),
@@ -118,12 +112,7 @@ impl CallDispatcher {
             Assigned::Granted(hold, _) | Assigned::AlreadyHeld(hold) => {
                 self.claim(cause, campaign, &contact, &hold, &basis).await
             }
-            Assigned::Exhausted { next_at } => {
-                let latest = cause.at + WAIT_FOR_NUMBER;
-                let until = next_at.map_or(latest, |at| at.min(latest)).max(cause.at + Duration::from_secs(1));
-                self.store.defer_contact(&campaign.id, &contact, until).await?;
-                Ok(Tried::NoNumber { until })
-            }
+            Assigned::Exhausted { .. } => Ok(Tried::NoNumber),
         }
     }
 
@@ -183,8 +172,7 @@ impl CallDispatcher {
                 Ok(Tried::Dialed)
             }
             Claimed::NotDue | Claimed::NumberLost => Ok(Tried::Passed),
-            Claimed::CampaignFull => Ok(Tried::CampaignFull),
-            Claimed::AccountFull => Ok(Tried::AccountFull),
+            Claimed::CampaignFull | Claimed::AccountFull => Ok(Tried::Full),
             Claimed::Suppressed => {
                 self.store.finish_contact(cause, campaign, contact, DoneReason::Suppressed).await?;
                 let opted_out = ReleaseReason::OptedOut;
@@ -194,7 +182,7 @@ impl CallDispatcher {
             }
             Claimed::NumberNotAtProvider => {
                 error!("number {:?} has no id at the provider: import it with its vapi_id", hold.number);
-                self.store.defer_contact(&campaign.id, contact, cause.at + WAIT_FOR_NUMBER).await?;
+                self.store.defer_contact(&campaign.id, contact, cause.at + WAIT_FOR_OPERATOR).await?;
                 Ok(Tried::Passed)
             }
         }

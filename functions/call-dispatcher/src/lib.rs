@@ -1,6 +1,7 @@
 //! `call-dispatcher`: places the calls that are due, each once, and finds out what became of those that are silent.
 //!
-//! A dial job is a hint that a line may be free. The dispatcher takes the contact that is due longest, has a number held
+//! A dial job is a hint that a line may be free. One that finds nothing to dial ends there: what ends a call, and the
+//! pacer, give the next. The dispatcher takes the contact that is due longest, has a number held
 //! for it, claims the call in one transaction (see `dialpool_dynamo`), and asks the provider once. A clear answer is
 //! written down. Anything unclear leaves the call `unknown`: it is looked up at the provider 15 s, 1 min and 5 min after,
 //! and only then does its absence there prove that nobody was called; by then the provider itself refuses to start it.

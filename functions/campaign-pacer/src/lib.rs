@@ -62,7 +62,7 @@ impl CampaignPacer {
         if free == 0 {
             return Ok(());
         }
-        let (due, _) = self.store.due_contacts(cause.at, &campaign_id, free).await?;
+        let due = self.store.due_contacts(cause.at, &campaign_id, free).await?;
         for _contact in due {
             let job = DialJob::Dial { campaign_id: campaign_id.clone(), trace_id: cause.trace_id.clone() };
             self.dial_queue.send(&job, Duration::ZERO).await?;

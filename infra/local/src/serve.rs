@@ -101,13 +101,6 @@ fn table_name(variable: &str, default: &str) -> String {
 /// # Errors
 /// When the template cannot be run, or the port is taken.
 pub async fn serve(place: &Place, options: &ServeOptions) -> anyhow::Result<()> {
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
-        )
-        .with_writer(std::io::stderr)
-        .init();
     let template = place.template()?;
     let real_key = std::env::var("VAPI_API_KEY").ok().filter(|key| !key.is_empty());
     anyhow::ensure!(

@@ -40,6 +40,9 @@ const STREAM_RETRY: Duration = Duration::from_secs(1);
 /// How often a stream is looked at when nobody says that there is something new: DynamoDB in another process.
 const STREAM_POLL: Duration = Duration::from_secs(30);
 
+/// How long records are collected for a batch.
+const STREAM_WINDOW: Duration = Duration::from_millis(500);
+
 type Job<E, R> = Arc<dyn Fn(E) -> Pin<Box<dyn Future<Output = R> + Send>> + Send + Sync>;
 
 /// What a stack is made of, apart from the template.
@@ -388,7 +391,9 @@ impl StreamSource {
                     // Either is a reason to look; a closed channel means that the engine is gone.
                     match tokio::time::timeout(STREAM_POLL, writes.changed()).await {
                         Ok(Err(_)) => return,
-                        Ok(Ok(())) | Err(_) => {}
+                        // What is written next goes into the same batch.
+                        Ok(Ok(())) => tokio::time::sleep(STREAM_WINDOW).await,
+                        Err(_) => {}
                     }
                 }
                 Err(error) => {

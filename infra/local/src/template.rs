@@ -4,7 +4,7 @@
 //! account (log groups, alarms, roles) are known and left alone; a resource of any other type is an error, because what is
 //! not wired here would exist on AWS only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,6 +22,9 @@ const INERT: [&str; 8] = [
     "AWS::SQS::QueuePolicy",
     "AWS::Serverless::HttpApi",
 ];
+
+/// What only a FIFO queue has.
+const FIFO_ONLY: [&str; 3] = ["FifoQueue", "ContentBasedDeduplication", "FifoThroughputLimit"];
 
 const REGION: &str = "us-east-1";
 const ACCOUNT: &str = "000000000000";
@@ -127,7 +130,10 @@ pub struct TemplateError {
 }
 
 fn wrong(place: impl Into<String>, problem: impl Into<String>) -> TemplateError {
-    TemplateError { place: place.into(), problem: problem.into() }
+    TemplateError {
+        place: place.into(),
+        problem: problem.into(),
+    }
 }
 
 /// The URL under which functions know the queue.
@@ -160,7 +166,8 @@ impl Template {
     /// # Errors
     /// When it cannot be read or run; the error names the resource.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
-        let yaml: Yaml = serde_norway::from_str(text).map_err(|error| wrong("template", error.to_string()))?;
+        let yaml: Yaml =
+            serde_norway::from_str(text).map_err(|error| wrong("template", error.to_string()))?;
         let document = Document::new(&yaml)?;
         let mut template = Self::default();
         for (name, resource) in &document.resources {
@@ -181,7 +188,8 @@ impl Template {
 }
 
 struct Document<'a> {
-    parameters: BTreeMap<&'a str, String>,
+    /// Their defaults; none for one that has to be given.
+    parameters: BTreeMap<&'a str, Option<String>>,
     conditions: BTreeMap<&'a str, &'a Yaml>,
     resources: BTreeMap<&'a str, &'a Yaml>,
     globals: Option<&'a Yaml>,
@@ -189,7 +197,11 @@ struct Document<'a> {
 
 fn section<'a>(yaml: &'a Yaml, name: &str) -> BTreeMap<&'a str, &'a Yaml> {
     let mapping = yaml.get(name).and_then(Yaml::as_mapping);
-    mapping.into_iter().flatten().filter_map(|(key, value)| Some((key.as_str()?, value))).collect()
+    mapping
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| Some((key.as_str()?, value)))
+        .collect()
 }
 
 impl<'a> Document<'a> {
@@ -198,16 +210,50 @@ impl<'a> Document<'a> {
         if resources.is_empty() {
             return Err(wrong("Resources", "is missing or empty"));
         }
-        let parameters = section(yaml, "Parameters").into_iter().map(|(name, parameter)| {
-            let default = parameter.get("Default").and_then(scalar).unwrap_or_default();
-            (name, default)
-        });
-        Ok(Self {
+        let parameters = section(yaml, "Parameters")
+            .into_iter()
+            .map(|(name, parameter)| (name, parameter.get("Default").and_then(scalar)));
+        let mut document = Self {
             parameters: parameters.collect(),
             conditions: section(yaml, "Conditions"),
             globals: yaml.get("Globals").and_then(|globals| globals.get("Function")),
             resources,
-        })
+        };
+        document.refuse_circles()?;
+        let mut absent = Vec::new();
+        for (name, resource) in &document.resources {
+            if let Some(condition) = resource.get("Condition").and_then(Yaml::as_str)
+                && !document.condition(name, condition)?
+            {
+                absent.push(*name);
+            }
+        }
+        document.resources.retain(|name, _| !absent.contains(name));
+        Ok(document)
+    }
+
+    /// A condition that leads back to itself has no value.
+    fn refuse_circles(&self) -> Result<(), TemplateError> {
+        for start in self.conditions.keys() {
+            let mut reached = BTreeSet::new();
+            let mut ahead = vec![*start];
+            while let Some(condition) = ahead.pop() {
+                for next in self
+                    .conditions
+                    .get(condition)
+                    .map(|yaml| conditions_in(yaml))
+                    .unwrap_or_default()
+                {
+                    if next == *start {
+                        return Err(wrong(format!("condition {start}"), "refers to itself"));
+                    }
+                    if reached.insert(next) {
+                        ahead.push(next);
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     fn table(&self, name: &str, properties: Option<&Yaml>) -> Result<Table, TemplateError> {
@@ -215,7 +261,9 @@ impl<'a> Document<'a> {
         let mut definition = Map::from_iter([("TableName".to_owned(), json!(name))]);
         definition.insert("BillingMode".to_owned(), json!("PAY_PER_REQUEST"));
         for required in ["AttributeDefinitions", "KeySchema"] {
-            let value = properties.get(required).ok_or_else(|| wrong(name, format!("{required} is missing")))?;
+            let value = properties
+                .get(required)
+                .ok_or_else(|| wrong(name, format!("{required} is missing")))?;
             definition.insert(required.to_owned(), value.clone());
         }
         for optional in ["LocalSecondaryIndexes", "GlobalSecondaryIndexes"] {
@@ -223,17 +271,35 @@ impl<'a> Document<'a> {
                 definition.insert(optional.to_owned(), value.clone());
             }
         }
-        if let Some(view) = properties.get("StreamSpecification").and_then(|stream| stream.get("StreamViewType")) {
+        if let Some(view) = properties
+            .get("StreamSpecification")
+            .and_then(|stream| stream.get("StreamViewType"))
+        {
             let stream = json!({ "StreamEnabled": true, "StreamViewType": view });
             definition.insert("StreamSpecification".to_owned(), stream);
         }
-        Ok(Table { name: name.to_owned(), definition: Value::Object(definition) })
+        Ok(Table {
+            name: name.to_owned(),
+            definition: Value::Object(definition),
+        })
     }
 
     fn queue(&self, name: &str, properties: Option<&Yaml>) -> Result<Queue, TemplateError> {
         let properties = self.resolved(name, properties)?;
+        let place = format!("queue {name}");
+        if let Some(fifo) = FIFO_ONLY
+            .iter()
+            .find(|property| properties.get(**property).is_some())
+        {
+            return Err(wrong(
+                place,
+                format!("{fifo}: the local stack has no FIFO queues"),
+            ));
+        }
         let seconds = |property: &str, default: u64| {
-            properties.get(property).and_then(number).map_or(Duration::from_secs(default), Duration::from_secs)
+            count(&properties, property, &place)?
+                .map_or(Ok(default), Ok)
+                .map(Duration::from_secs)
         };
         let redrive = match properties.get("RedrivePolicy") {
             None => None,
@@ -241,7 +307,7 @@ impl<'a> Document<'a> {
                 let place = || format!("queue {name}: RedrivePolicy");
                 let target = policy.get("deadLetterTargetArn").and_then(Value::as_str);
                 let target = target.ok_or_else(|| wrong(place(), "deadLetterTargetArn is missing"))?;
-                let count = policy.get("maxReceiveCount").and_then(number);
+                let count = count(policy, "maxReceiveCount", &place())?;
                 let count = count.ok_or_else(|| wrong(place(), "maxReceiveCount is missing"))?;
                 Some(Redrive {
                     queue_name: self.named_by_arn(target, "AWS::SQS::Queue", &place())?,
@@ -251,8 +317,8 @@ impl<'a> Document<'a> {
         };
         Ok(Queue {
             name: name.to_owned(),
-            visibility_timeout: seconds("VisibilityTimeout", 30),
-            delay: seconds("DelaySeconds", 0),
+            visibility_timeout: seconds("VisibilityTimeout", 30)?,
+            delay: seconds("DelaySeconds", 0)?,
             redrive,
         })
     }
@@ -261,7 +327,9 @@ impl<'a> Document<'a> {
         let place = format!("function {name}");
         let mut environment = BTreeMap::new();
         for source in [self.globals, properties] {
-            let variables = source.and_then(|source| source.get("Environment")).and_then(|it| it.get("Variables"));
+            let variables = source
+                .and_then(|source| source.get("Environment"))
+                .and_then(|it| it.get("Variables"));
             let Some(variables) = variables else { continue };
             let resolved = self.value(&format!("{place}: Environment"), variables)?;
             for (variable, value) in resolved.as_object().into_iter().flatten() {
@@ -271,15 +339,24 @@ impl<'a> Document<'a> {
         }
         let own_timeout = properties.and_then(|properties| properties.get("Timeout"));
         let timeout = own_timeout.or_else(|| self.globals.and_then(|globals| globals.get("Timeout")));
+        let timeout = timeout.map(|timeout| self.value(&place, timeout)).transpose()?;
+        let timeout = count(
+            &json!({ "Timeout": timeout.unwrap_or(json!(3)) }),
+            "Timeout",
+            &place,
+        )?
+        .unwrap_or(3);
         let mut triggers = Vec::new();
-        let events = properties.map(|properties| section(properties, "Events")).unwrap_or_default();
+        let events = properties
+            .map(|properties| section(properties, "Events"))
+            .unwrap_or_default();
         for (event, definition) in events {
             triggers.push(self.trigger(&format!("{place}: event {event}"), definition)?);
         }
         Ok(Function {
             name: name.to_owned(),
             environment,
-            timeout: Duration::from_secs(timeout.and_then(Yaml::as_u64).unwrap_or(3)),
+            timeout: Duration::from_secs(timeout),
             triggers,
         })
     }
@@ -289,55 +366,86 @@ impl<'a> Document<'a> {
         let properties = self.resolved(place, definition.get("Properties"))?;
         let text = |property: &str| {
             let value = properties.get(property).and_then(Value::as_str);
-            value.ok_or_else(|| wrong(place, format!("{property} is missing"))).map(str::to_owned)
+            value
+                .ok_or_else(|| wrong(place, format!("{property} is missing")))
+                .map(str::to_owned)
         };
-        let count = |value: Option<&Value>, default: u32| {
-            value.and_then(number).and_then(|count| u32::try_from(count).ok()).unwrap_or(default)
+        let count = |properties: &Value, property: &str, default: u32| {
+            let given = count(properties, property, place)?;
+            given
+                .map_or(Ok(default), u32::try_from)
+                .map_err(|error| wrong(place, format!("{property}: {error}")))
         };
-        let batch_size = count(properties.get("BatchSize"), 10);
         match kind {
-            "HttpApi" => Ok(Trigger::Http { method: text("Method")?.to_uppercase(), path: text("Path")? }),
+            "HttpApi" => Ok(Trigger::Http {
+                method: text("Method")?.to_uppercase(),
+                path: text("Path")?,
+            }),
             "SQS" => {
                 let partial = properties.get("FunctionResponseTypes").and_then(Value::as_array);
                 if !partial.is_some_and(|types| types.contains(&json!("ReportBatchItemFailures"))) {
-                    return Err(wrong(place, "FunctionResponseTypes must have ReportBatchItemFailures"));
+                    return Err(wrong(
+                        place,
+                        "FunctionResponseTypes must have ReportBatchItemFailures",
+                    ));
                 }
-                let scaling = properties.get("ScalingConfig").and_then(|scaling| scaling.get("MaximumConcurrency"));
+                let scaling = properties.get("ScalingConfig");
                 Ok(Trigger::Queue {
                     queue: self.named_by_arn(&text("Queue")?, "AWS::SQS::Queue", place)?,
-                    batch_size,
-                    concurrency: count(scaling, 10),
+                    batch_size: count(&properties, "BatchSize", 10)?,
+                    concurrency: scaling
+                        .map_or(Ok(10), |scaling| count(scaling, "MaximumConcurrency", 10))?,
                 })
             }
             "DynamoDB" => {
-                let filters = properties.get("FilterCriteria").and_then(|criteria| criteria.get("Filters"));
-                let patterns = filters.and_then(Value::as_array).into_iter().flatten().map(|filter| {
-                    let pattern = filter.get("Pattern").and_then(Value::as_str).unwrap_or_default();
-                    serde_json::from_str(pattern).map_err(|error| wrong(place, format!("FilterCriteria: {error}")))
-                });
+                let filters = properties
+                    .get("FilterCriteria")
+                    .and_then(|criteria| criteria.get("Filters"));
+                let patterns = filters
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten()
+                    .map(|filter| {
+                        let pattern = filter.get("Pattern").and_then(Value::as_str).unwrap_or_default();
+                        serde_json::from_str(pattern)
+                            .map_err(|error| wrong(place, format!("FilterCriteria: {error}")))
+                    });
                 Ok(Trigger::Stream {
                     table: self.named_by_arn(&text("Stream")?, "AWS::DynamoDB::Table", place)?,
-                    batch_size,
+                    batch_size: count(&properties, "BatchSize", 100)?,
                     patterns: patterns.collect::<Result<_, _>>()?,
                 })
             }
             "Schedule" | "ScheduleV2" => {
-                let expression = properties.get("ScheduleExpression").or_else(|| properties.get("Schedule"));
+                let expression = properties
+                    .get("ScheduleExpression")
+                    .or_else(|| properties.get("Schedule"));
                 let expression = expression.and_then(Value::as_str).unwrap_or_default();
                 let every = rate(expression)
                     .ok_or_else(|| wrong(place, format!("schedule `{expression}` is not rate(N minutes)")))?;
                 Ok(Trigger::Schedule { every })
             }
-            kind => Err(wrong(place, format!("the local stack does not know events of type `{kind}`"))),
+            kind => Err(wrong(
+                place,
+                format!("the local stack does not know events of type `{kind}`"),
+            )),
         }
     }
 
     /// The resource that an ARN, as made by [`Document::attribute`], is of.
     fn named_by_arn(&self, arn: &str, kind: &str, place: &str) -> Result<String, TemplateError> {
         let tail = arn.rsplit(':').next().unwrap_or(arn);
-        let name = tail.strip_prefix("table/").unwrap_or(tail).split('/').next().unwrap_or(tail);
+        let name = tail
+            .strip_prefix("table/")
+            .unwrap_or(tail)
+            .split('/')
+            .next()
+            .unwrap_or(tail);
         let resource = self.resources.get(name);
-        match resource.and_then(|resource| resource.get("Type")).and_then(Yaml::as_str) {
+        match resource
+            .and_then(|resource| resource.get("Type"))
+            .and_then(Yaml::as_str)
+        {
             Some(found) if found == kind => Ok(name.to_owned()),
             _ => Err(wrong(place, format!("`{arn}` is no {kind} of the template"))),
         }
@@ -352,11 +460,18 @@ impl<'a> Document<'a> {
         match yaml {
             Yaml::Null => Ok(Value::Null),
             Yaml::Bool(flag) => Ok(json!(flag)),
-            Yaml::Number(number) => serde_json::to_value(number).map_err(|error| wrong(place, error.to_string())),
+            Yaml::Number(number) => {
+                serde_json::to_value(number).map_err(|error| wrong(place, error.to_string()))
+            }
             Yaml::String(text) => Ok(json!(text)),
             Yaml::Sequence(items) => {
-                let values = items.iter().map(|item| self.value(place, item)).collect::<Result<Vec<_>, _>>()?;
-                Ok(Value::Array(values.into_iter().filter(|value| !is_no_value(value)).collect()))
+                let values = items
+                    .iter()
+                    .map(|item| self.value(place, item))
+                    .collect::<Result<Vec<_>, _>>()?;
+                Ok(Value::Array(
+                    values.into_iter().filter(|value| !is_no_value(value)).collect(),
+                ))
             }
             Yaml::Tagged(tagged) => {
                 let tag = tagged.tag.to_string();
@@ -402,33 +517,52 @@ impl<'a> Document<'a> {
             }
             ("If", Yaml::Sequence(parts)) if parts.len() == 3 => {
                 let condition = parts[0].as_str().unwrap_or_default();
-                self.value(place, if self.condition(place, condition)? { &parts[1] } else { &parts[2] })
+                self.value(
+                    place,
+                    if self.condition(place, condition)? {
+                        &parts[1]
+                    } else {
+                        &parts[2]
+                    },
+                )
             }
             ("Join", Yaml::Sequence(parts)) if parts.len() == 2 => {
                 let items = self.value(place, &parts[1])?;
-                let items: Vec<&str> = items.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+                let items: Vec<&str> = items
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .collect();
                 Ok(json!(items.join(parts[0].as_str().unwrap_or_default())))
             }
-            ("Equals", Yaml::Sequence(parts)) if parts.len() == 2 => {
-                Ok(json!(self.value(place, &parts[0])? == self.value(place, &parts[1])?))
-            }
+            ("Equals", Yaml::Sequence(parts)) if parts.len() == 2 => Ok(json!(
+                self.value(place, &parts[0])? == self.value(place, &parts[1])?
+            )),
             ("Not", Yaml::Sequence(parts)) if parts.len() == 1 => {
                 Ok(json!(self.value(place, &parts[0])? != json!(true)))
             }
             ("Condition", Yaml::String(name)) => Ok(json!(self.condition(place, name)?)),
-            (function, _) => Err(wrong(place, format!("the local stack cannot carry out !{function} here"))),
+            (function, _) => Err(wrong(
+                place,
+                format!("the local stack cannot carry out !{function} here"),
+            )),
         }
     }
 
     fn condition(&self, place: &str, name: &str) -> Result<bool, TemplateError> {
         let condition = self.conditions.get(name);
-        let condition = condition.ok_or_else(|| wrong(place, format!("condition {name} is not in the template")))?;
+        let condition =
+            condition.ok_or_else(|| wrong(place, format!("condition {name} is not in the template")))?;
         Ok(self.value(place, condition)? == json!(true))
     }
 
     fn reference(&self, place: &str, name: &str) -> Result<Value, TemplateError> {
         if let Some(parameter) = self.parameters.get(name) {
-            return Ok(json!(parameter));
+            let value = parameter
+                .as_ref()
+                .ok_or_else(|| wrong(place, format!("parameter {name} has no Default")))?;
+            return Ok(json!(value));
         }
         match name {
             "AWS::Region" => return Ok(json!(REGION)),
@@ -457,7 +591,10 @@ impl<'a> Document<'a> {
             ("AWS::DynamoDB::Table", "Arn") => Ok(json!(table_arn(name))),
             ("AWS::DynamoDB::Table", "StreamArn") => Ok(json!(format!("{}/stream/local", table_arn(name)))),
             (_, "Arn") => Ok(json!(format!("arn:aws:local:{REGION}:{ACCOUNT}:{name}"))),
-            _ => Err(wrong(place, format!("the local stack does not know {name}.{attribute}"))),
+            _ => Err(wrong(
+                place,
+                format!("the local stack does not know {name}.{attribute}"),
+            )),
         }
     }
 
@@ -465,9 +602,14 @@ impl<'a> Document<'a> {
         let mut parts = text.split("${");
         let mut out = parts.next().unwrap_or_default().to_owned();
         for part in parts {
-            let (name, rest) =
-                part.split_once('}').ok_or_else(|| wrong(place, format!("`{text}` has ${{ without }}")))?;
-            let value = match (own.and_then(|own| own.get(name)), name.strip_prefix('!'), name.split_once('.')) {
+            let (name, rest) = part
+                .split_once('}')
+                .ok_or_else(|| wrong(place, format!("`{text}` has ${{ without }}")))?;
+            let value = match (
+                own.and_then(|own| own.get(name)),
+                name.strip_prefix('!'),
+                name.split_once('.'),
+            ) {
                 (Some(own), _, _) => self.value(place, own)?,
                 (None, Some(literal), _) => json!(format!("${{{literal}}}")),
                 (None, None, Some((resource, attribute))) => self.attribute(place, resource, attribute)?,
@@ -483,6 +625,33 @@ impl<'a> Document<'a> {
 /// Stands for `AWS::NoValue` until what has it as its value is left out.
 const NO_VALUE: &str = "\u{0}no value";
 
+/// The conditions that a condition is made of.
+fn conditions_in(yaml: &Yaml) -> Vec<&str> {
+    match yaml {
+        Yaml::Tagged(tagged) => {
+            condition_or_inner(tagged.tag.to_string().trim_start_matches('!'), &tagged.value)
+        }
+        Yaml::Mapping(mapping) => mapping
+            .iter()
+            .flat_map(|(key, value)| {
+                let function = key.as_str().unwrap_or_default();
+                condition_or_inner(function.strip_prefix("Fn::").unwrap_or(function), value)
+            })
+            .collect(),
+        Yaml::Sequence(items) => items.iter().flat_map(conditions_in).collect(),
+        Yaml::Null | Yaml::Bool(_) | Yaml::Number(_) | Yaml::String(_) => Vec::new(),
+    }
+}
+
+fn condition_or_inner<'a>(function: &str, argument: &'a Yaml) -> Vec<&'a str> {
+    let own = match function {
+        "Condition" => argument.as_str(),
+        "If" => argument.get(0).and_then(Yaml::as_str),
+        _ => None,
+    };
+    own.into_iter().chain(conditions_in(argument)).collect()
+}
+
 fn is_no_value(value: &Value) -> bool {
     value.as_str() == Some(NO_VALUE)
 }
@@ -496,6 +665,16 @@ fn scalar(yaml: &Yaml) -> Option<String> {
     }
 }
 
+/// A number that may be absent.
+fn count(properties: &Value, property: &str, place: &str) -> Result<Option<u64>, TemplateError> {
+    let Some(value) = properties.get(property) else {
+        return Ok(None);
+    };
+    number(value)
+        .map(Some)
+        .ok_or_else(|| wrong(place, format!("{property}: {value} is not a number")))
+}
+
 fn number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
@@ -503,18 +682,27 @@ fn number(value: &Value) -> Option<u64> {
 /// Whether `record` matches an event pattern: fields by name, values by equality or `prefix`.
 pub(crate) fn matches(pattern: &Value, record: &Value) -> bool {
     match pattern {
-        Value::Object(fields) => fields.iter().all(|(name, pattern)| matches(pattern, &record[name])),
-        Value::Array(alternatives) => alternatives.iter().any(|alternative| match alternative["prefix"].as_str() {
-            Some(prefix) => record.as_str().is_some_and(|text| text.starts_with(prefix)),
-            None => alternative == record,
-        }),
+        Value::Object(fields) => fields
+            .iter()
+            .all(|(name, pattern)| matches(pattern, &record[name])),
+        Value::Array(alternatives) => {
+            alternatives
+                .iter()
+                .any(|alternative| match alternative["prefix"].as_str() {
+                    Some(prefix) => record.as_str().is_some_and(|text| text.starts_with(prefix)),
+                    None => alternative == record,
+                })
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => pattern == record,
     }
 }
 
 /// The time between two runs of `rate(5 minutes)`.
 fn rate(expression: &str) -> Option<Duration> {
-    let (count, unit) = expression.strip_prefix("rate(")?.strip_suffix(')')?.split_once(' ')?;
+    let (count, unit) = expression
+        .strip_prefix("rate(")?
+        .strip_suffix(')')?
+        .split_once(' ')?;
     let count: u64 = count.parse().ok().filter(|count| *count > 0)?;
     match unit.trim_end_matches('s') {
         "minute" => Some(Duration::from_mins(count)),
@@ -542,11 +730,18 @@ fn shape(value: &Value) -> Vec<String> {
         .into_iter()
         .flatten()
         .map(|part| {
-            let mut projected: Vec<&str> =
-                part["Projection"]["NonKeyAttributes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let mut projected: Vec<&str> = part["Projection"]["NonKeyAttributes"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
             projected.sort_unstable();
             let (name, kind) = (&part["IndexName"], &part["Projection"]["ProjectionType"]);
-            format!("{name} {kind} {projected:?} {} {} {}", part["KeySchema"], part["AttributeName"], part["KeyType"])
+            format!(
+                "{name} {kind} {projected:?} {} {} {}",
+                part["KeySchema"], part["AttributeName"], part["KeyType"]
+            )
         })
         .collect();
     shape.sort();
@@ -602,31 +797,71 @@ Resources:
         assert_eq!(worker.environment["JOBS"], queue_url("Jobs"));
         assert_eq!(worker.environment["NAME"], "dialpool-dev-Jobs");
         assert_eq!(worker.environment["SIZE"], "small");
-        assert_eq!(worker.environment["SECRET"], "{{resolve:secretsmanager:dialpool/dev:SecretString:key}}");
+        assert_eq!(
+            worker.environment["SECRET"],
+            "{{resolve:secretsmanager:dialpool/dev:SecretString:key}}"
+        );
         assert_eq!(
             worker.triggers,
             [
-                Trigger::Http { method: "POST".to_owned(), path: "/v1/x/{id}".to_owned() },
-                Trigger::Queue { queue: "Jobs".to_owned(), batch_size: 5, concurrency: 20 },
-                Trigger::Schedule { every: Duration::from_mins(5) },
+                Trigger::Http {
+                    method: "POST".to_owned(),
+                    path: "/v1/x/{id}".to_owned()
+                },
+                Trigger::Queue {
+                    queue: "Jobs".to_owned(),
+                    batch_size: 5,
+                    concurrency: 20
+                },
+                Trigger::Schedule {
+                    every: Duration::from_mins(5)
+                },
             ]
         );
         let jobs = template.queues.iter().find(|queue| queue.name == "Jobs").unwrap();
-        assert_eq!(jobs.redrive, Some(Redrive { queue_name: "Dead".to_owned(), max_receive_count: 5 }));
+        assert_eq!(
+            jobs.redrive,
+            Some(Redrive {
+                queue_name: "Dead".to_owned(),
+                max_receive_count: 5
+            })
+        );
     }
 
     #[test]
     fn what_is_missing_from_the_template_is_named_with_who_needs_it() {
         let cases = [
-            ("  Dead: { Type: AWS::SQS::Queue }\n", "", "Dead is not in the template"),
-            ("            Queue: !GetAtt Jobs.Arn\n", "            Queue: !GetAtt Gone.Arn\n", "function Worker: event Jobs"),
-            ("          JOBS: !Ref Jobs\n", "          JOBS: !Ref Gone\n", "function Worker: Environment: Gone"),
+            (
+                "  Dead: { Type: AWS::SQS::Queue }\n",
+                "",
+                "Dead is not in the template",
+            ),
+            (
+                "            Queue: !GetAtt Jobs.Arn\n",
+                "            Queue: !GetAtt Gone.Arn\n",
+                "function Worker: event Jobs",
+            ),
+            (
+                "          JOBS: !Ref Jobs\n",
+                "          JOBS: !Ref Gone\n",
+                "function Worker: Environment: Gone",
+            ),
             ("rate(5 minutes)", "cron(0 9 * * ? *)", "event Tick: schedule"),
-            ("            FunctionResponseTypes: [ReportBatchItemFailures]\n", "", "ReportBatchItemFailures"),
-            ("  Dead: { Type: AWS::SQS::Queue }", "  Dead: { Type: AWS::SNS::Topic }", "Dead: the local stack does not know"),
+            (
+                "            FunctionResponseTypes: [ReportBatchItemFailures]\n",
+                "",
+                "ReportBatchItemFailures",
+            ),
+            (
+                "  Dead: { Type: AWS::SQS::Queue }",
+                "  Dead: { Type: AWS::SNS::Topic }",
+                "Dead: the local stack does not know",
+            ),
         ];
         for (text, instead, expected) in cases {
-            let error = Template::parse(&WHOLE.replace(text, instead)).unwrap_err().to_string();
+            let error = Template::parse(&WHOLE.replace(text, instead))
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(expected), "{error}");
         }
     }

@@ -427,3 +427,232 @@ async fn an_event_is_archived_and_one_for_a_bus_that_is_not_there_is_refused() {
     assert_eq!(engine.bus_events().len(), 1);
     assert_eq!(engine.bus_events()[0].detail["seq"], 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_is_not_there_is_a_typed_error() {
+    let sqs = Sqs::of(&engine().await);
+    let error = sqs
+        .0
+        .get_queue_url()
+        .queue_name("Gone")
+        .send()
+        .await
+        .unwrap_err()
+        .into_service_error();
+    assert!(error.is_queue_does_not_exist(), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_tasks_interleave_between_their_requests() {
+    let engine = engine().await;
+    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let task = |name: &'static str| {
+        let (client, order) = (dynamodb(&engine, None, false), order.clone());
+        tokio::spawn(async move {
+            for step in 0..2 {
+                write(&client, &format!("{name}{step}")).await.unwrap();
+                order.lock().unwrap().push(name);
+            }
+        })
+    };
+    let (a, b) = (task("a"), task("b"));
+    a.await.unwrap();
+    b.await.unwrap();
+    assert_eq!(*order.lock().unwrap(), ["a", "b", "a", "b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_of_1_mib_is_kept_in_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::in_folder(folder.path(), clock()).unwrap();
+    engine.create(&Template::parse(TEMPLATE).unwrap()).await.unwrap();
+    Sqs::of(&engine).send("Jobs", &"x".repeat(1024 * 1024)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_messages_go_to_the_dead_letter_queue_at_once() {
+    let engine = engine().await;
+    let sqs = Sqs::of(&engine);
+    for number in 0..3_000 {
+        sqs.send("Jobs", &number.to_string()).await;
+    }
+    for _ in 0..2 {
+        while !sqs.receive("Jobs", 0).await.is_empty() {}
+        tokio::time::advance(Duration::from_mins(1)).await;
+    }
+    assert!(sqs.receive("Jobs", 0).await.is_empty());
+    assert_eq!(engine.queue_depth("Dead").visible, 3_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_put_into_the_state_in_memory_is_found_there() {
+    let engine = engine().await;
+    engine
+        .state()
+        .put("checkpoint/Journal", &serde_json::json!(7))
+        .unwrap();
+    assert_eq!(engine.state().list("checkpoint/").unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stream_records_carry_the_time_of_the_engines_clock() {
+    let engine = engine().await;
+    write(&dynamodb(&engine, None, false), "a").await.unwrap();
+    let streams = aws_sdk_dynamodbstreams::Client::new(&engine.sdk_config(None, false));
+    let arn = streams.list_streams().send().await.unwrap().streams()[0]
+        .stream_arn()
+        .unwrap()
+        .to_owned();
+    let described = streams.describe_stream().stream_arn(&arn).send().await.unwrap();
+    let shard = described.stream_description().unwrap().shards()[0]
+        .shard_id()
+        .unwrap()
+        .to_owned();
+    let iterator = streams.get_shard_iterator().stream_arn(&arn).shard_id(shard);
+    let iterator = iterator
+        .shard_iterator_type("TRIM_HORIZON".into())
+        .send()
+        .await
+        .unwrap()
+        .shard_iterator
+        .unwrap();
+    let records = streams
+        .get_records()
+        .shard_iterator(iterator)
+        .send()
+        .await
+        .unwrap();
+    let at = records.records()[0]
+        .dynamodb()
+        .unwrap()
+        .approximate_creation_date_time()
+        .unwrap()
+        .secs();
+    assert_eq!(at, 1_772_463_600);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_of_more_than_ten_has_the_error_of_the_service() {
+    let sqs = Sqs::of(&engine().await);
+    let mut batch = sqs.0.send_message_batch().queue_url(sqs.url("Jobs").await);
+    for number in 0..11 {
+        let entry = SendMessageBatchRequestEntry::builder()
+            .id(number.to_string())
+            .message_body("x")
+            .build()
+            .unwrap();
+        batch = batch.entries(entry);
+    }
+    let error = batch.send().await.unwrap_err().into_service_error();
+    assert!(error.is_too_many_entries_in_batch_request(), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_entry_id_twice_in_a_batch_is_refused() {
+    let engine = engine().await;
+    let sqs = Sqs::of(&engine);
+    let entry = || {
+        SendMessageBatchRequestEntry::builder()
+            .id("a")
+            .message_body("x")
+            .build()
+            .unwrap()
+    };
+    let batch = sqs
+        .0
+        .send_message_batch()
+        .queue_url(sqs.url("Jobs").await)
+        .entries(entry())
+        .entries(entry());
+    assert!(batch.send().await.is_err());
+}
+
+fn refused(change: impl Fn(&str) -> String) -> bool {
+    Template::parse(&change(TEMPLATE)).is_err()
+}
+
+#[test]
+fn a_fifo_queue_is_refused() {
+    assert!(refused(|text| text.replace(
+        "VisibilityTimeout: 60",
+        "VisibilityTimeout: 60\n      FifoQueue: true"
+    )));
+}
+
+#[test]
+fn an_unreadable_number_is_refused() {
+    assert!(refused(
+        |text| text.replace("VisibilityTimeout: 60", "VisibilityTimeout: soon")
+    ));
+}
+
+#[test]
+fn a_parameter_without_a_value_is_named() {
+    let text = format!("Parameters: {{ Seconds: {{ Type: String }} }}{TEMPLATE}");
+    let text = text.replace("VisibilityTimeout: 60", "VisibilityTimeout: !Ref Seconds");
+    assert!(Template::parse(&text).is_err());
+}
+
+#[test]
+fn a_resource_whose_condition_is_false_is_left_out() {
+    let text = TEMPLATE.replace(
+        "Late: { Type: AWS::SQS::Queue, ",
+        "Late: { Type: AWS::SQS::Queue, Condition: Never, ",
+    );
+    let text = format!("Conditions: {{ Never: !Equals [a, b] }}{text}");
+    assert!(
+        Template::parse(&text)
+            .unwrap()
+            .queues
+            .iter()
+            .all(|queue| queue.name != "Late")
+    );
+}
+
+#[test]
+fn the_batch_size_of_a_stream_is_100_unless_given() {
+    let text = format!(
+        "{TEMPLATE}  Relay:
+    Type: AWS::Serverless::Function
+    Properties:
+      Events:
+        Journal: {{ Type: DynamoDB, Properties: {{ Stream: !GetAtt Journal.StreamArn, StartingPosition: TRIM_HORIZON }} }}
+"
+    );
+    let trigger = format!("{:?}", Template::parse(&text).unwrap().functions[0].triggers);
+    assert!(trigger.contains("batch_size: 100"), "{trigger}");
+}
+
+#[test]
+fn conditions_that_lead_back_to_themselves_are_refused() {
+    let text = format!(
+        "Conditions: {{ A: !Not [!Condition B], B: {{ 'Fn::Not': [{{ Condition: A }}] }} }}{TEMPLATE}"
+    );
+    let text = text.replace("VisibilityTimeout: 60", "VisibilityTimeout: !If [A, 1, 2]");
+    let error = Template::parse(&text).unwrap_err().to_string();
+    assert!(error.contains("condition A"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_message_outlives_a_restart_and_its_deletion_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let body = "\u{e9}\"".repeat(300_000);
+    let clock = clock();
+    for restart in 0..3 {
+        let engine = Engine::in_folder(folder.path(), clock.clone()).unwrap();
+        engine.create(&Template::parse(TEMPLATE).unwrap()).await.unwrap();
+        let sqs = Sqs::of(&engine);
+        match restart {
+            0 => sqs.send("Jobs", &body).await,
+            1 => {
+                let received = sqs.receive("Jobs", 0).await;
+                assert!(received[0].body() == Some(body.as_str()));
+                sqs.delete("Jobs", &received[0]).await;
+            }
+            _ => {
+                assert_eq!(engine.queue_depth("Jobs").total(), 0);
+                assert!(engine.state().list("part/queue/Jobs/").unwrap().is_empty());
+            }
+        }
+    }
+}

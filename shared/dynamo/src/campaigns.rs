@@ -315,8 +315,7 @@ impl Store {
         Ok(writes)
     }
 
-    /// The contacts that have been due longest at `now`, at most `limit`, calls under way whose lease is over included;
-    /// and when the next one falls due.
+    /// The contacts that have been due longest at `now`, at most `limit`, calls under way whose lease is over included.
     ///
     /// # Errors
     /// When the store gives no answer.
@@ -325,29 +324,49 @@ impl Store {
         now: Timestamp,
         campaign: &CampaignId,
         limit: u32,
-    ) -> Result<(Vec<PhoneNumber>, Option<Timestamp>), StoreError> {
+    ) -> Result<Vec<PhoneNumber>, StoreError> {
+        self.due(now, campaign, limit, true).await
+    }
+
+    /// The contacts that fell due last at `now`, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn contacts_due_last(
+        &self,
+        now: Timestamp,
+        campaign: &CampaignId,
+        limit: u32,
+    ) -> Result<Vec<PhoneNumber>, StoreError> {
+        self.due(now, campaign, limit, false).await
+    }
+
+    async fn due(
+        &self,
+        now: Timestamp,
+        campaign: &CampaignId,
+        limit: u32,
+        oldest_first: bool,
+    ) -> Result<Vec<PhoneNumber>, StoreError> {
         let page = self
             .client
             .query()
             .table_name(&self.tables.dialing)
             .index_name("by_due")
             .consistent_read(true)
-            .key_condition_expression("pk = :campaign")
+            .key_condition_expression("pk = :campaign AND due_at <= :now")
             .expression_attribute_values(":campaign", keys::campaign_partition(campaign).into_attribute())
+            .expression_attribute_values(":now", now.into_attribute())
+            .scan_index_forward(oldest_first)
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
             .await?;
-        let mut due = Vec::new();
-        for item in page.items.unwrap_or_default() {
+        let phone = |item: crate::transaction::Item| {
             let row: DueRow = items::read("contact", item)?;
-            let due_at = Timestamp::from_millis(row.due_at);
-            if due_at > now {
-                return Ok((due, Some(due_at)));
-            }
             let phone = row.sk.strip_prefix(keys::CONTACT_PREFIX).unwrap_or(&row.sk);
-            due.push(phone.parse().map_err(|error| StoreError::unreadable("contact", error))?);
-        }
-        Ok((due, None))
+            phone.parse().map_err(|error| StoreError::unreadable("contact", error))
+        };
+        page.items.unwrap_or_default().into_iter().map(phone).collect()
     }
 
     pub(crate) async fn contact_item(
@@ -503,7 +522,6 @@ impl Store {
 #[derive(serde::Deserialize)]
 struct DueRow {
     sk: String,
-    due_at: i64,
 }
 
 /// The partition of the index that lists a company's campaigns or calls.

@@ -46,11 +46,17 @@ fn embedded(database: &Database, operation: &str, body: &[u8]) -> Answer {
         "TransactWriteItems" => run(body, |request| database.transact_write_items(request)),
         "UpdateItem" => run(body, |request| database.update_item(request)),
         "UpdateTimeToLive" => run(body, |request| database.update_time_to_live(request)),
-        _ => return Answer::error(400, "UnknownOperationException", "the local stack does not know this operation"),
+        _ => {
+            return Answer::error(
+                400,
+                "UnknownOperationException",
+                "the local stack does not know this operation",
+            );
+        }
     };
     match answered {
-        Ok(json) => Answer { status: 200, body: json.into() },
-        Err(error) => Answer { status: error.status_code(), body: error.to_json().into() },
+        Ok(json) => Answer::new(200, json),
+        Err(error) => Answer::new(error.status_code(), error.to_json()),
     }
 }
 
@@ -58,10 +64,27 @@ fn run<Q: DeserializeOwned, R: Serialize>(
     body: &[u8],
     operation: impl FnOnce(Q) -> Result<R, DynoxideError>,
 ) -> Result<String, DynoxideError> {
-    let request = serde_json::from_slice(body)
-        .map_err(|error| DynoxideError::SerializationException(error.to_string()))?;
+    let request = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
     let response = operation(request)?;
     serde_json::to_string(&response).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
+}
+
+/// What is wrong with a request. dynoxide begins the text with the kind of error.
+fn unreadable(error: &serde_json::Error) -> DynoxideError {
+    let text = error.to_string();
+    let text = text
+        .rsplit_once(" at line ")
+        .map_or(text.as_str(), |(text, _)| text);
+    let invalid = text
+        .strip_prefix("VALIDATION:")
+        .or_else(|| text.strip_prefix("VALIDATION_REQUEST:"));
+    match invalid {
+        Some(text) => DynoxideError::ValidationException(text.to_owned()),
+        None => {
+            let text = text.strip_prefix("SERIALIZATION:").unwrap_or(text);
+            DynoxideError::SerializationException(text.to_owned())
+        }
+    }
 }
 
 /// The exchange runs on a thread of its own: while it does, virtual time stands still.
@@ -76,8 +99,12 @@ async fn remote(endpoint: String, target: String, body: Vec<u8>) -> Answer {
             .header("authorization", AUTHORIZATION)
             .send(&body)?;
         let status = response.status().as_u16();
-        let body = response.body_mut().with_config().limit(64 * 1024 * 1024).read_to_vec()?;
-        Ok::<_, ureq::Error>(Answer { status, body: body.into() })
+        let body = response
+            .body_mut()
+            .with_config()
+            .limit(64 * 1024 * 1024)
+            .read_to_vec()?;
+        Ok::<_, ureq::Error>(Answer::new(status, body))
     });
     match exchange.await {
         Ok(Ok(answer)) => answer,

@@ -3,7 +3,7 @@
 //! Messages live in memory in the order in which they become visible; with a file behind the engine each is kept there as
 //! well, until it is deleted. As on AWS, delivery is at least once, and order is not promised.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::state::StateTable;
 use super::Answer;
+use super::state::StateTable;
 use crate::template;
 
 /// A message holds at most 1 MiB.
@@ -69,14 +69,45 @@ impl Depth {
     }
 }
 
+#[derive(Debug)]
 enum Refused {
     NoQueue,
     Invalid(String),
+    /// The entries of a batch, as a whole: the name of the error, its code, what is wrong.
+    Batch(&'static str, &'static str, &'static str),
+    /// The file could not be written.
+    Unsaved(anyhow::Error),
 }
+
+const EMPTY_BATCH: Refused = Refused::Batch(
+    "com.amazonaws.sqs#EmptyBatchRequest",
+    "AWS.SimpleQueueService.EmptyBatchRequest;Sender",
+    "there must be at least one entry in a batch",
+);
+const TOO_MANY_ENTRIES: Refused = Refused::Batch(
+    "com.amazonaws.sqs#TooManyEntriesInBatchRequest",
+    "AWS.SimpleQueueService.TooManyEntriesInBatchRequest;Sender",
+    "there must be at most 10 entries in a batch",
+);
+const IDS_NOT_DISTINCT: Refused = Refused::Batch(
+    "com.amazonaws.sqs#BatchEntryIdsNotDistinct",
+    "AWS.SimpleQueueService.BatchEntryIdsNotDistinct;Sender",
+    "two entries of a batch have the same id",
+);
+const BATCH_TOO_LONG: Refused = Refused::Batch(
+    "com.amazonaws.sqs#BatchRequestTooLong",
+    "AWS.SimpleQueueService.BatchRequestTooLong;Sender",
+    "the bodies of a batch must have at most 1048576 bytes together",
+);
 
 impl Sqs {
     pub(super) fn new(clock: Clock, state: StateTable) -> Self {
-        Self { clock, state, queues: Arc::default(), changed: Arc::default() }
+        Self {
+            clock,
+            state,
+            queues: Arc::default(),
+            changed: Arc::default(),
+        }
     }
 
     fn queues(&self) -> MutexGuard<'_, BTreeMap<String, Queue>> {
@@ -90,11 +121,15 @@ impl Sqs {
             let message: Message = serde_json::from_value(saved)?;
             messages.insert(message.id.clone(), message);
         }
-        let counter = messages.len() as u64 + u64::try_from(self.clock.now().as_millis()).unwrap_or(0) * 1_000;
+        let counter =
+            messages.len() as u64 + u64::try_from(self.clock.now().as_millis()).unwrap_or(0) * 1_000;
         let created = Queue {
             visibility: queue.visibility_timeout,
             delay: queue.delay,
-            redrive: queue.redrive.as_ref().map(|redrive| (redrive.queue_name.clone(), redrive.max_receive_count)),
+            redrive: queue
+                .redrive
+                .as_ref()
+                .map(|redrive| (redrive.queue_name.clone(), redrive.max_receive_count)),
             messages,
             counter,
         };
@@ -106,7 +141,11 @@ impl Sqs {
         let now = self.clock.now();
         let queues = self.queues();
         let mut depth = Depth::default();
-        for message in queues.get(queue).into_iter().flat_map(|queue| queue.messages.values()) {
+        for message in queues
+            .get(queue)
+            .into_iter()
+            .flat_map(|queue| queue.messages.values())
+        {
             match (message.visible_at <= now, message.delayed) {
                 (true, _) => depth.visible += 1,
                 (false, true) => depth.delayed += 1,
@@ -119,7 +158,9 @@ impl Sqs {
     /// The bodies of all messages of a queue, the oldest first.
     pub(super) fn bodies(&self, queue: &str) -> Vec<String> {
         let queues = self.queues();
-        let messages = queues.get(queue).map(|queue| queue.messages.values().cloned().collect::<Vec<_>>());
+        let messages = queues
+            .get(queue)
+            .map(|queue| queue.messages.values().cloned().collect::<Vec<_>>());
         let mut messages = messages.unwrap_or_default();
         messages.sort_by(|a, b| (a.sent_at, &a.id).cmp(&(b.sent_at, &b.id)));
         messages.into_iter().map(|message| message.body).collect()
@@ -130,7 +171,10 @@ impl Sqs {
             Ok(request) => request,
             Err(error) => return Answer::error(400, "SerializationException", &error.to_string()),
         };
-        let name = request["QueueUrl"].as_str().and_then(|url| url.rsplit('/').next()).unwrap_or_default();
+        let name = request["QueueUrl"]
+            .as_str()
+            .and_then(|url| url.rsplit('/').next())
+            .unwrap_or_default();
         let answered = match operation {
             "SendMessage" => self.send(name, &request),
             "SendMessageBatch" => self.batch(name, &request, |entry| self.send(name, entry)),
@@ -141,7 +185,11 @@ impl Sqs {
             "GetQueueUrl" => self.url(&request),
             "GetQueueAttributes" => self.attributes(name),
             "ListQueues" => {
-                let urls: Vec<String> = self.queues().keys().map(|name| template::queue_url(name)).collect();
+                let urls: Vec<String> = self
+                    .queues()
+                    .keys()
+                    .map(|name| template::queue_url(name))
+                    .collect();
                 Ok(json!({ "QueueUrls": urls }))
             }
             "PurgeQueue" => self.purge(name),
@@ -151,19 +199,30 @@ impl Sqs {
             }
         };
         match answered {
-            Ok(json) => Answer { status: 200, body: json.to_string().into() },
-            Err(Refused::NoQueue) => {
-                let text = format!("The specified queue does not exist: {name}");
-                Answer::error(400, "com.amazonaws.sqs#QueueDoesNotExist", &text)
-            }
-            Err(Refused::Invalid(text)) => Answer::error(400, "com.amazonaws.sqs#InvalidParameterValue", &text),
+            Ok(json) => Answer::new(200, json.to_string()),
+            Err(Refused::NoQueue) => refused(
+                "com.amazonaws.sqs#QueueDoesNotExist",
+                "AWS.SimpleQueueService.NonExistentQueue;Sender",
+                &format!("The specified queue does not exist: {name}"),
+            ),
+            Err(Refused::Invalid(text)) => refused(
+                "com.amazonaws.sqs#InvalidParameterValue",
+                "InvalidParameterValue;Sender",
+                &text,
+            ),
+            Err(Refused::Batch(kind, code, text)) => refused(kind, code, text),
+            Err(Refused::Unsaved(error)) => Answer::error(500, "InternalFailure", &error.to_string()),
         }
     }
 
     fn send(&self, name: &str, request: &Value) -> Result<Value, Refused> {
-        let body = request["MessageBody"].as_str().ok_or_else(|| Refused::Invalid("MessageBody is missing".into()))?;
+        let body = request["MessageBody"]
+            .as_str()
+            .ok_or_else(|| Refused::Invalid("MessageBody is missing".into()))?;
         if body.is_empty() || body.len() > LONGEST_BODY {
-            return Err(Refused::Invalid("MessageBody must have 1 to 1048576 bytes".to_owned()));
+            return Err(Refused::Invalid(
+                "MessageBody must have 1 to 1048576 bytes".to_owned(),
+            ));
         }
         let now = self.clock.now();
         let mut queues = self.queues();
@@ -203,8 +262,18 @@ impl Sqs {
             return Err(Refused::NoQueue);
         }
         let entries = request["Entries"].as_array().cloned().unwrap_or_default();
-        if entries.is_empty() || entries.len() > MOST_AT_ONCE {
-            return Err(Refused::Invalid("Entries must be 1 to 10".to_owned()));
+        let ids: BTreeSet<&str> = entries.iter().filter_map(|entry| entry["Id"].as_str()).collect();
+        let length: usize = entries
+            .iter()
+            .filter_map(|entry| entry["MessageBody"].as_str())
+            .map(str::len)
+            .sum();
+        match entries.len() {
+            0 => return Err(EMPTY_BATCH),
+            1..=MOST_AT_ONCE if ids.len() < entries.len() => return Err(IDS_NOT_DISTINCT),
+            1..=MOST_AT_ONCE if length > LONGEST_BODY => return Err(BATCH_TOO_LONG),
+            1..=MOST_AT_ONCE => {}
+            _ => return Err(TOO_MANY_ENTRIES),
         }
         let (mut successful, mut failed) = (Vec::new(), Vec::new());
         for entry in entries {
@@ -213,7 +282,10 @@ impl Sqs {
                     done["Id"] = entry["Id"].clone();
                     successful.push(done);
                 }
-                Err(Refused::NoQueue) => return Err(Refused::NoQueue),
+                Err(refused @ (Refused::NoQueue | Refused::Batch(..))) => return Err(refused),
+                Err(Refused::Unsaved(error)) => failed.push(json!({
+                    "Id": entry["Id"], "SenderFault": false, "Code": "InternalFailure", "Message": error.to_string(),
+                })),
                 Err(Refused::Invalid(text)) => failed.push(json!({
                     "Id": entry["Id"], "SenderFault": true, "Code": "InvalidParameterValue", "Message": text,
                 })),
@@ -263,18 +335,28 @@ impl Sqs {
             .map(|message| (message.visible_at, message.id.clone()))
             .collect();
         visible.sort();
-        let next = queue.messages.values().map(|message| message.visible_at).min();
+        let next = queue
+            .messages
+            .values()
+            .map(|message| message.visible_at)
+            .filter(|at| *at > now)
+            .min();
         let visibility = visibility_seconds.map_or(queue.visibility, Duration::from_secs);
         let redrive = queue.redrive.clone();
-        let (mut taken, mut dead) = (Vec::new(), Vec::new());
+        let (mut taken, mut dead, mut moved) = (Vec::new(), Vec::new(), Vec::new());
         for (_, id) in visible {
             if taken.len() == most {
                 break;
             }
             queue.counter += 1;
             let receipt = uuid_like(queue.counter);
-            let Some(message) = queue.messages.get_mut(&id) else { continue };
-            if redrive.as_ref().is_some_and(|(_, most_receives)| message.receives >= *most_receives) {
+            let Some(message) = queue.messages.get_mut(&id) else {
+                continue;
+            };
+            if redrive
+                .as_ref()
+                .is_some_and(|(_, most_receives)| message.receives >= *most_receives)
+            {
                 dead.push(id);
                 continue;
             }
@@ -295,35 +377,33 @@ impl Sqs {
             let message = message.clone();
             self.save(name, &message)?;
         }
-        for id in dead {
-            let message = queue.messages.remove(&id);
-            let Some(((dead_letters, _), message)) = redrive.as_ref().zip(message) else { continue };
-            let message = Message { visible_at: now, receives: 0, receipt: None, ..message };
+        for id in &dead {
+            let message = queue.messages.get(id).cloned();
+            let Some(((dead_letters, _), message)) = redrive.as_ref().zip(message) else {
+                continue;
+            };
+            let message = Message {
+                visible_at: now,
+                receives: 0,
+                receipt: None,
+                ..message
+            };
             // Kept in the one queue before it leaves the other: a crash in between duplicates and loses nothing.
             self.save(dead_letters, &message)?;
-            self.forget(name, &id)?;
-            queues.get_mut(dead_letters).ok_or(Refused::NoQueue)?.messages.insert(id, message);
-            return self.take_after_redrive(queues, name, most, visibility_seconds, taken);
+            self.forget(name, id)?;
+            moved.push(message);
         }
-        Ok((taken, next))
-    }
-
-    /// Goes on after a message went to the dead-letter queue.
-    fn take_after_redrive(
-        &self,
-        queues: MutexGuard<'_, BTreeMap<String, Queue>>,
-        name: &str,
-        most: usize,
-        visibility_seconds: Option<u64>,
-        mut taken: Vec<Value>,
-    ) -> Result<(Vec<Value>, Option<Timestamp>), Refused> {
-        drop(queues);
-        self.changed.notify_waiters();
-        if taken.len() == most {
-            return Ok((taken, None));
+        for message in &moved {
+            queue.messages.remove(&message.id);
         }
-        let (more, next) = self.take(name, most - taken.len(), visibility_seconds)?;
-        taken.extend(more);
+        if let Some((dead_letters, _)) = redrive.filter(|_| !moved.is_empty()) {
+            let dead_letters = queues.get_mut(&dead_letters).ok_or(Refused::NoQueue)?;
+            dead_letters
+                .messages
+                .extend(moved.into_iter().map(|message| (message.id.clone(), message)));
+            drop(queues);
+            self.changed.notify_waiters();
+        }
         Ok((taken, next))
     }
 
@@ -331,7 +411,10 @@ impl Sqs {
         let receipt = request["ReceiptHandle"].as_str().unwrap_or_default();
         let mut queues = self.queues();
         let queue = queues.get_mut(name).ok_or(Refused::NoQueue)?;
-        let found = queue.messages.values().find(|message| message.receipt.as_deref() == Some(receipt));
+        let found = queue
+            .messages
+            .values()
+            .find(|message| message.receipt.as_deref() == Some(receipt));
         // A receipt that another receive made stale deletes nothing.
         if let Some(id) = found.map(|message| message.id.clone()) {
             self.forget(name, &id)?;
@@ -346,7 +429,10 @@ impl Sqs {
         let now = self.clock.now();
         let mut queues = self.queues();
         let queue = queues.get_mut(name).ok_or(Refused::NoQueue)?;
-        let found = queue.messages.values_mut().find(|message| message.receipt.as_deref() == Some(receipt));
+        let found = queue
+            .messages
+            .values_mut()
+            .find(|message| message.receipt.as_deref() == Some(receipt));
         let message = found.ok_or_else(|| Refused::Invalid("ReceiptHandle is not in flight".to_owned()))?;
         message.visible_at = now + Duration::from_secs(seconds);
         let message = message.clone();
@@ -358,7 +444,10 @@ impl Sqs {
 
     fn url(&self, request: &Value) -> Result<Value, Refused> {
         let name = request["QueueName"].as_str().unwrap_or_default();
-        let url = self.queues().contains_key(name).then(|| template::queue_url(name));
+        let url = self
+            .queues()
+            .contains_key(name)
+            .then(|| template::queue_url(name));
         url.map(|url| json!({ "QueueUrl": url })).ok_or(Refused::NoQueue)
     }
 
@@ -392,14 +481,21 @@ impl Sqs {
     }
 
     fn save(&self, queue: &str, message: &Message) -> Result<(), Refused> {
-        let saved = serde_json::to_value(message).map_err(|error| Refused::Invalid(error.to_string()))?;
+        let saved = serde_json::to_value(message).map_err(|error| Refused::Unsaved(error.into()))?;
         let key = format!("{}{}", saved_prefix(queue), message.id);
-        self.state.put(&key, &saved).map_err(|error| Refused::Invalid(error.to_string()))
+        self.state.put(&key, &saved).map_err(Refused::Unsaved)
     }
 
     fn forget(&self, queue: &str, id: &str) -> Result<(), Refused> {
         let key = format!("{}{id}", saved_prefix(queue));
-        self.state.delete(&key).map_err(|error| Refused::Invalid(error.to_string()))
+        self.state.delete(&key).map_err(Refused::Unsaved)
+    }
+}
+
+fn refused(kind: &str, code: &'static str, text: &str) -> Answer {
+    Answer {
+        query_error: Some(code),
+        ..Answer::error(400, kind, text)
     }
 }
 
@@ -409,7 +505,12 @@ fn saved_prefix(queue: &str) -> String {
 
 /// Ids look like the service's and are in the order in which they were made.
 fn uuid_like(counter: u64) -> String {
-    format!("{:08x}-{:04x}-4000-8000-{:012x}", counter >> 32, (counter >> 16) & 0xffff, counter & 0xffff_ffff)
+    format!(
+        "{:08x}-{:04x}-4000-8000-{:012x}",
+        counter >> 32,
+        (counter >> 16) & 0xffff,
+        counter & 0xffff_ffff
+    )
 }
 
 /// A message that was received.
@@ -426,8 +527,12 @@ pub struct Received {
 impl Sqs {
     /// Waits until there are messages and takes up to `most` of them: what the Lambda service does for a function.
     pub(super) async fn receive_for_function(&self, name: &str, most: u32) -> anyhow::Result<Vec<Received>> {
-        let request = json!({ "MaxNumberOfMessages": most.clamp(1, 10), "WaitTimeSeconds": 365 * 24 * 3_600 });
-        let received = self.receive(name, &request).await.map_err(|_| anyhow::anyhow!("there is no queue {name}"))?;
+        let request =
+            json!({ "MaxNumberOfMessages": most.clamp(1, 10), "WaitTimeSeconds": 365 * 24 * 3_600 });
+        let received = self
+            .receive(name, &request)
+            .await
+            .map_err(|_| anyhow::anyhow!("there is no queue {name}"))?;
         let messages = received["Messages"].as_array().cloned().unwrap_or_default();
         Ok(messages
             .into_iter()
@@ -444,7 +549,11 @@ impl Sqs {
                     "eventSourceARN": template::queue_arn(name),
                     "awsRegion": "us-east-1",
                 });
-                Received { record, receipt: text("ReceiptHandle"), id: text("MessageId") }
+                Received {
+                    record,
+                    receipt: text("ReceiptHandle"),
+                    id: text("MessageId"),
+                }
             })
             .collect())
     }

@@ -37,9 +37,11 @@ use serde_json::Value;
 use crate::http::{Transport, TransportError};
 
 /// How many calls are asked for at once.
-const PAGE: usize = 100;
+///
+/// Calls come with their transcripts, and a page that is too long for the transport would prove nothing.
+const PAGE: usize = 25;
 
-/// A number makes 75 calls a day: more pages than this are not calls of one number.
+/// A number makes 75 calls a day: more pages than this are not what was asked for.
 const PAGES: usize = 20;
 
 /// How much of the provider's words about a refusal is kept, in characters.
@@ -207,7 +209,10 @@ impl ProviderCall {
     /// What is known of its end.
     pub fn report(&self) -> CallReport {
         CallReport {
-            outcome: self.ended_reason.as_deref().map(dialpool_domain::outcome::Outcome::of_ended_reason),
+            outcome: self
+                .ended_reason
+                .as_deref()
+                .map(dialpool_domain::outcome::Outcome::of_ended_reason),
             ended_reason: self.ended_reason.clone(),
             started_at: self.started_at,
             ended_at: self.ended_at,
@@ -224,7 +229,11 @@ impl ProviderCall {
 impl Vapi {
     /// The API at `base_url` (`https://api.vapi.ai`).
     pub fn new(transport: Transport, base_url: &str, api_key: SecretString) -> Self {
-        Self { transport, base_url: base_url.trim_end_matches('/').to_owned(), api_key }
+        Self {
+            transport,
+            base_url: base_url.trim_end_matches('/').to_owned(),
+            api_key,
+        }
     }
 
     /// Asks for a call, once.
@@ -238,8 +247,12 @@ impl Vapi {
         };
         match self.transport.send(request).await {
             Ok(response) => answer(response.status(), response.body()),
-            Err(error @ TransportError::NotSent(_)) => PlaceCall::NotSent { cause: error.to_string() },
-            Err(error @ TransportError::NoAnswer(_)) => PlaceCall::Unknown { cause: error.to_string() },
+            Err(error @ TransportError::NotSent(_)) => PlaceCall::NotSent {
+                cause: error.to_string(),
+            },
+            Err(error @ TransportError::NoAnswer(_)) => PlaceCall::Unknown {
+                cause: error.to_string(),
+            },
         }
     }
 
@@ -247,7 +260,7 @@ impl Vapi {
     /// a call is not among them proves that the provider does not have it.
     ///
     /// # Errors
-    /// When the provider gives no answer, one that cannot be read to the end, or more than 2,000 calls.
+    /// When the provider gives no answer, one that cannot be read to the end, or more than 500 calls.
     pub async fn calls_of_number(
         &self,
         phone_number_id: &str,
@@ -262,7 +275,10 @@ impl Vapi {
                 ("limit", PAGE.to_string()),
             ];
             query.extend(created_to.map(|moment| ("createdAtLe", moment.to_string())));
-            let body = self.get(&["call"], &query).await?.map_err(|answer| answer.into_error())?;
+            let body = self
+                .get(&["call"], &query)
+                .await?
+                .map_err(|answer| answer.into_error())?;
             let page: Vec<wire::Call> = read(&body)?;
             let (length, before) = (page.len(), calls.len());
             let mut oldest = created_to;
@@ -271,9 +287,13 @@ impl Vapi {
                 // The next page starts where this one ends, which takes the order for granted: it is checked.
                 match (call.created_at, oldest) {
                     (Some(created_at), Some(oldest)) if created_at > oldest => {
-                        return Err(ProviderError::Unreadable("the calls are not listed newest first".to_owned()));
+                        return Err(ProviderError::Unreadable(
+                            "the calls are not listed newest first".to_owned(),
+                        ));
                     }
-                    (None, _) => return Err(ProviderError::Unreadable(format!("{} has no createdAt", call.id))),
+                    (None, _) => {
+                        return Err(ProviderError::Unreadable(format!("{} has no createdAt", call.id)));
+                    }
                     (created_at, _) => oldest = created_at,
                 }
                 if !calls.iter().any(|known| known.id == call.id) {
@@ -303,7 +323,11 @@ impl Vapi {
         }
     }
 
-    async fn get(&self, path: &[&str], query: &[(&str, String)]) -> Result<Result<Bytes, Answer>, ProviderError> {
+    async fn get(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<Result<Bytes, Answer>, ProviderError> {
         let request = self
             .url(path, query)
             .and_then(|url| self.request(Method::GET, url, Bytes::new()))
@@ -311,12 +335,19 @@ impl Vapi {
         let response = self.transport.send(request).await?;
         let status = response.status();
         let body = response.into_body();
-        Ok(if status == StatusCode::OK { Ok(body) } else { Err(Answer { status, body }) })
+        Ok(if status == StatusCode::OK {
+            Ok(body)
+        } else {
+            Err(Answer { status, body })
+        })
     }
 
     fn url(&self, path: &[&str], query: &[(&str, String)]) -> Result<Url, String> {
         let mut url = Url::parse(&self.base_url).map_err(|error| format!("the base address: {error}"))?;
-        url.path_segments_mut().map_err(|()| "the base address has no path".to_owned())?.pop_if_empty().extend(path);
+        url.path_segments_mut()
+            .map_err(|()| "the base address has no path".to_owned())?
+            .pop_if_empty()
+            .extend(path);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
@@ -325,7 +356,8 @@ impl Vapi {
 
     fn request(&self, method: Method, url: Url, body: Bytes) -> Result<Request<Bytes>, String> {
         let bearer = format!("Bearer {}", self.api_key.expose_secret());
-        let mut bearer = header::HeaderValue::from_str(&bearer).map_err(|_| "the key is no header".to_owned())?;
+        let mut bearer =
+            header::HeaderValue::from_str(&bearer).map_err(|_| "the key is no header".to_owned())?;
         bearer.set_sensitive(true);
         Request::builder()
             .method(method)
@@ -345,7 +377,10 @@ struct Answer {
 
 impl Answer {
     fn into_error(self) -> ProviderError {
-        ProviderError::Status { status: self.status.as_u16(), message: said(&self.body) }
+        ProviderError::Status {
+            status: self.status.as_u16(),
+            message: said(&self.body),
+        }
     }
 }
 
@@ -357,9 +392,15 @@ fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, ProviderError>
 fn answer(status: StatusCode, body: &[u8]) -> PlaceCall {
     if status.is_success() {
         return match serde_json::from_slice::<wire::Created>(body) {
-            Ok(created) if !created.id.is_empty() => PlaceCall::Accepted { provider_call_id: created.id },
-            Ok(_) => PlaceCall::Unknown { cause: format!("{status} with an empty id") },
-            Err(error) => PlaceCall::Unknown { cause: format!("{status} that cannot be read: {error}") },
+            Ok(created) if !created.id.is_empty() => PlaceCall::Accepted {
+                provider_call_id: created.id,
+            },
+            Ok(_) => PlaceCall::Unknown {
+                cause: format!("{status} with an empty id"),
+            },
+            Err(error) => PlaceCall::Unknown {
+                cause: format!("{status} that cannot be read: {error}"),
+            },
         };
     }
     let message = said(body);
@@ -369,9 +410,17 @@ fn answer(status: StatusCode, body: &[u8]) -> PlaceCall {
         400..=499 if over_limit => RefusalKind::Capacity,
         401..=403 | 407 => RefusalKind::Unauthorized,
         400 | 404..=406 | 410..=417 | 421..=424 | 426 | 428 | 431 | 451 => RefusalKind::Invalid,
-        _ => return PlaceCall::Unknown { cause: format!("answered with {status}: {message}") },
+        _ => {
+            return PlaceCall::Unknown {
+                cause: format!("answered with {status}: {message}"),
+            };
+        }
     };
-    PlaceCall::Refused { kind, status: status.as_u16(), message }
+    PlaceCall::Refused {
+        kind,
+        status: status.as_u16(),
+        message,
+    }
 }
 
 /// The provider's words in the body of an answer, made fit for a log.
@@ -405,3 +454,7 @@ impl fmt::Display for RefusalKind {
     }
 }
 
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+mod tests;

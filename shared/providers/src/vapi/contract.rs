@@ -1,0 +1,110 @@
+//! What is sent and read, held against Vapi's OpenAPI, samples and recordings where their folder is present:
+//! `DIALPOOL_CONTRACTS`, or `shared/contracts` beside the workspace.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::tests::with_new_call;
+use super::webhook::{Kind, Webhook};
+use super::{ProviderCall, wire};
+
+fn contracts() -> Option<PathBuf> {
+    let folder = std::env::var_os("DIALPOOL_CONTRACTS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/contracts"),
+        PathBuf::from,
+    );
+    if folder.join("vapi-openapi.json").exists() {
+        return Some(folder);
+    }
+    eprintln!(
+        "skipped: {} has no vapi-openapi.json; DIALPOOL_CONTRACTS names the folder",
+        folder.display()
+    );
+    None
+}
+
+/// The OpenAPI writes two things that JSON Schema reads otherwise: enumerated texts, and status codes, of type `object`.
+fn corrected(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            let enumerates_texts = fields.get("enum").is_some_and(|values| values[0].is_string());
+            if fields.get("type") == Some(&json!("object")) && (enumerates_texts || fields.len() == 1) {
+                fields.remove("type");
+            }
+            fields.values_mut().for_each(corrected);
+        }
+        Value::Array(items) => items.iter_mut().for_each(corrected),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn violations(folder: &Path, schema: &str, instance: &Value) -> Vec<String> {
+    let mut openapi: Value =
+        serde_json::from_slice(&fs::read(folder.join("vapi-openapi.json")).unwrap()).unwrap();
+    let mut components = openapi["components"].take();
+    corrected(&mut components);
+    let schema = json!({ "$ref": format!("#/components/schemas/{schema}"), "components": components });
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    validator
+        .iter_errors(instance)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect()
+}
+
+#[test]
+fn the_request_for_a_call_keeps_the_contract() {
+    let Some(folder) = contracts() else { return };
+    for credential_id in [None, Some("6e1f8b1a-0000-4000-8000-00000000c0de")] {
+        let body = with_new_call(credential_id, |call| {
+            serde_json::to_value(wire::CreateCall::of(call)).unwrap()
+        });
+        assert_eq!(violations(&folder, "CreateCallDTO", &body), Vec::<String>::new());
+    }
+    let mut body = with_new_call(None, |call| {
+        serde_json::to_value(wire::CreateCall::of(call)).unwrap()
+    });
+    body["name"] = json!("n".repeat(41));
+    assert_eq!(
+        violations(&folder, "CreateCallDTO", &body).len(),
+        1,
+        "the contract is looked at"
+    );
+}
+
+#[test]
+fn every_message_of_the_samples_and_recordings_is_read() {
+    let Some(folder) = contracts() else { return };
+    let files = ["vapi/samples", "vapi/recorded"].map(|name| fs::read_dir(folder.join(name)).unwrap());
+    let (mut reports, mut messages) = (0, 0);
+    for file in files.into_iter().flatten() {
+        let path = file.unwrap().path();
+        let body = fs::read(&path).unwrap();
+        let json: Value = serde_json::from_slice(&body).unwrap();
+        if json.get("message").is_none() {
+            continue;
+        }
+        let webhook = Webhook::parse(&body).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        messages += 1;
+        assert!(webhook.timestamp.is_some(), "{}", path.display());
+        if let Kind::EndOfCallReport { report, .. } = webhook.kind {
+            assert!(report.ended_reason.is_some(), "{}", path.display());
+            reports += 1;
+        }
+    }
+    assert_eq!((messages, reports), (17, 3));
+}
+
+#[test]
+fn the_calls_of_the_samples_are_read() {
+    let Some(folder) = contracts() else { return };
+    for name in [
+        "04-create-call.response-201.json",
+        "06-get-call-ended.response-200.json",
+    ] {
+        let body = fs::read(folder.join("vapi/samples").join(name)).unwrap();
+        let call: ProviderCall = serde_json::from_slice::<wire::Call>(&body).unwrap().into();
+        assert_eq!(call.id, "019a9046-121e-766d-bd1f-84f3ccc309c1");
+    }
+}
