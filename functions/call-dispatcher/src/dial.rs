@@ -36,7 +36,8 @@ enum Tried {
 }
 
 impl CallDispatcher {
-    /// Dials the contact of a campaign that is due longest, if a line is free.
+    /// Dials the contact of a campaign that is due longest, if a line is free, and asks for the next dial then: so one job
+    /// fills all lines, and where nothing can be dialed one job is all that is spent.
     pub(crate) async fn dial(&self, campaign_id: &CampaignId, trace_id: &TraceId) -> Result<(), DispatchError> {
         let now = self.start.clock.now();
         let (campaign, due) = tokio::try_join!(
@@ -51,7 +52,8 @@ impl CallDispatcher {
         }
         for phone in &due {
             match self.try_contact(&campaign, phone, trace_id).await? {
-                Tried::Dialed | Tried::Full => return Ok(()),
+                Tried::Dialed => return self.dial_again(&campaign, trace_id, Duration::ZERO).await,
+                Tried::Full => return Ok(()),
                 Tried::Passed => {}
                 Tried::NoNumber => return self.dial_one_that_holds_a_number(&campaign, trace_id).await,
             }
@@ -72,7 +74,8 @@ impl CallDispatcher {
                 continue;
             }
             match self.try_contact(campaign, &phone, trace_id).await? {
-                Tried::Dialed | Tried::Full => return Ok(()),
+                Tried::Dialed => return self.dial_again(campaign, trace_id, Duration::ZERO).await,
+                Tried::Full => return Ok(()),
                 Tried::Passed | Tried::NoNumber => {}
             }
         }

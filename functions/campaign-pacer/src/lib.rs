@@ -51,22 +51,19 @@ impl CampaignPacer {
         Ok(())
     }
 
-    /// Asks for as many dials as the campaign has free lines and due contacts.
+    /// Asks for a dial when the campaign has a free line and a due contact; that dial asks for the next.
     async fn fill(&self, cause: &Cause, campaign_id: CampaignId) -> Result<(), PaceError> {
         if self.store.complete_campaign(cause, &campaign_id).await? {
             info!(campaign.id = %campaign_id, "campaign {campaign_id} is completed");
             return Ok(());
         }
         let Some(campaign) = self.store.campaign_of_job(&campaign_id).await? else { return Ok(()) };
-        let free = campaign.cap.lines().saturating_sub(u32::try_from(campaign.lines_in_use).unwrap_or(u32::MAX));
-        if free == 0 {
+        let full = campaign.lines_in_use >= campaign.cap.lines() as usize;
+        if full || self.store.due_contacts(cause.at, &campaign_id, 1).await?.is_empty() {
             return Ok(());
         }
-        let due = self.store.due_contacts(cause.at, &campaign_id, free).await?;
-        for _contact in due {
-            let job = DialJob::Dial { campaign_id: campaign_id.clone(), trace_id: cause.trace_id.clone() };
-            self.dial_queue.send(&job, Duration::ZERO).await?;
-        }
+        let job = DialJob::Dial { campaign_id, trace_id: cause.trace_id.clone() };
+        self.dial_queue.send(&job, Duration::ZERO).await?;
         Ok(())
     }
 }

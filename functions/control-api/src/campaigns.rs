@@ -119,10 +119,7 @@ async fn command(
 impl ControlApi {
     /// Asks the dispatcher to fill the campaign's lines.
     pub(crate) async fn ask_for_dials(&self, caller: &Caller, campaign: &Campaign) -> Result<(), Problem> {
-        for _line in 0..campaign.cap.lines() {
-            let job = DialJob::Dial { campaign_id: campaign.id.clone(), trace_id: caller.trace_id.clone() };
-            self.dial_queue.send(&job, Duration::ZERO).await?;
-        }
-        Ok(())
+        let job = DialJob::Dial { campaign_id: campaign.id.clone(), trace_id: caller.trace_id.clone() };
+        Ok(self.dial_queue.send(&job, Duration::ZERO).await?)
     }
 }

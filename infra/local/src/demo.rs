@@ -6,17 +6,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context;
+use axum::body::Body;
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use control_api::{read_contacts, read_numbers};
-use dialpool_domain::campaign::{CampaignCommand, CampaignStatus, Cap, NewCampaign};
+use dialpool_domain::campaign::{CampaignStatus, Cap, NewCampaign};
 use dialpool_domain::event::{Event, EventData};
 use dialpool_domain::pool::HoldHours;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CampaignId, CompanyId, Timestamp, TraceId, Usd};
-use dialpool_dynamo::{Added, Commanded};
+use dialpool_dynamo::Added;
 use dialpool_domain::event::Cause;
 use indicatif::{ProgressBar, ProgressStyle};
+use tower::ServiceExt;
 
 use crate::audit::{Books, Stage};
 use crate::engine::Engine;
@@ -51,7 +53,7 @@ pub async fn run(seed: u64) -> anyhow::Result<usize> {
 
     println!("Dialpool demo: the deployed functions, a simulated provider, virtual time (seed {seed})\n");
     let company: CompanyId = "demo".parse()?;
-    local.company(&company, "Demo company").await?;
+    let key = local.company(&company, "Demo company").await?;
     let cause = Cause { at: begin, actor: "demo".to_owned(), trace_id: TraceId::new(u128::from(seed)) };
 
     let numbers = read_numbers(NUMBERS.as_bytes(), false).map_err(|problem| anyhow::anyhow!("{problem}"))?;
@@ -72,10 +74,11 @@ pub async fn run(seed: u64) -> anyhow::Result<usize> {
         Added::Done { added, .. } => println!("events/demo/contacts.csv  {added} leads in the campaign\n"),
         Added::Over(_) | Added::NotFound => anyhow::bail!("the campaign took no contacts"),
     }
-    match store.command_campaign(&cause, &company, &campaign.id, CampaignCommand::Start).await? {
-        Commanded::Done(_) | Commanded::Already(_) => {}
-        Commanded::Impossible(_) | Commanded::NotFound => anyhow::bail!("the campaign did not start"),
-    }
+    let start = http::Request::post(format!("/v1/campaigns/{}/start", campaign.id))
+        .header("authorization", format!("Bearer {key}"))
+        .body(Body::empty())?;
+    let answer = local.stack.api().oneshot(start).await?;
+    anyhow::ensure!(answer.status().is_success(), "the campaign did not start: {}", answer.status());
 
     watch(&local, &company, &campaign.id, begin).await?;
     // Late reports, the relay, and the sweeper have their say before the books are read.
@@ -158,7 +161,7 @@ fn summary(local: &Local, books: &Books, campaign: &NewCampaign, begin: Timestam
     ]);
     table.add_row([
         "lines kept busy",
-        &format!("{} of {}, while calls were due in the first hour", busy(books, campaign, begin), campaign.cap.lines()),
+        &format!("{} of {} in the mean, until all numbers were held", busy(books, begin), campaign.cap.lines()),
     ]);
     table.add_row([
         "numbers used",
@@ -170,15 +173,23 @@ fn summary(local: &Local, books: &Books, campaign: &NewCampaign, begin: Timestam
     println!("{table}");
 }
 
-/// How many lines were in use in the mean of the first hour.
-fn busy(books: &Books, campaign: &NewCampaign, begin: Timestamp) -> String {
-    let end = begin + Duration::from_hours(1);
+/// How many lines were in use in the mean, from the start until every number was held by somebody.
+fn busy(books: &Books, begin: Timestamp) -> String {
+    let mut granted = BTreeSet::new();
+    let all_held = books.events().iter().find(|event| match &event.data {
+        EventData::NumberAssigned { number, .. } => {
+            granted.insert(number.clone());
+            granted.len() == NUMBERS.lines().count() - 1
+        }
+        _ => false,
+    });
+    let end = all_held.map_or(begin, |event| event.time);
     let mut began: BTreeMap<String, Timestamp> = BTreeMap::new();
     let mut in_use_ms = 0_u128;
     for event in books.events() {
         let call = event.aggregate.key();
         match &event.data {
-            EventData::CallClaimed { campaign_id, .. } if *campaign_id == campaign.id && event.time < end => {
+            EventData::CallClaimed { .. } if event.time < end => {
                 began.insert(call, event.time);
             }
             EventData::CallEnded(_)
@@ -192,7 +203,6 @@ fn busy(books: &Books, campaign: &NewCampaign, begin: Timestamp) -> String {
             _ => {}
         }
     }
-    in_use_ms += began.values().map(|began| end.since(*began).as_millis()).sum::<u128>();
-    let tenths = in_use_ms * 10 / end.since(begin).as_millis();
+    let tenths = in_use_ms * 10 / end.since(begin).as_millis().max(1);
     format!("{}.{}", tenths / 10, tenths % 10)
 }

@@ -173,6 +173,7 @@ impl Stack {
                             batch_size: i32::try_from(*batch_size).unwrap_or(100),
                             patterns: patterns.clone(),
                             positions: Mutex::new(saved_positions(&engine)?),
+                            iterators: Mutex::default(),
                         };
                         running.spawn(source.run(job.clone()));
                     }
@@ -314,7 +315,9 @@ fn http_invocation(
     router: Router,
 ) -> impl Fn(Request) -> Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>> + Clone + Send + Sync + 'static {
     let function = function.clone();
-    move |request: Request| {
+    move |mut request: Request| {
+        // The function gets the request alone, and matches the route for itself.
+        request.extensions_mut().clear();
         let (function, router) = (function.clone(), router.clone());
         Box::pin(async move {
             Ok(match invoke(&function, router.oneshot(request)).await {
@@ -380,6 +383,8 @@ struct StreamSource {
     patterns: Vec<Value>,
     /// By shard, the sequence number of the last record that the function took.
     positions: Mutex<BTreeMap<String, String>>,
+    /// By shard, where to read on; empty when the stream is not open.
+    iterators: Mutex<BTreeMap<String, Option<String>>>,
 }
 
 impl StreamSource {
@@ -406,16 +411,46 @@ impl StreamSource {
 
     /// Brings everything that is new, from where the function got to.
     async fn follow(&self, job: &Job<Value, Value>) -> anyhow::Result<()> {
+        let mut iterators = self.iterators.lock().await;
+        if iterators.is_empty() {
+            *iterators = self.open().await?;
+        }
+        let mut open = std::mem::take(&mut *iterators);
+        for (shard, iterator) in &mut open {
+            // When this fails the iterators are gone, and the next look opens the stream again where it got to.
+            self.follow_shard(job, shard, iterator).await?;
+        }
+        // A shard that is at its end has none: the stream is opened again for the shards after it.
+        if open.values().all(Option::is_some) {
+            *iterators = open;
+        }
+        Ok(())
+    }
+
+    /// An iterator for each shard, from where the function got to.
+    async fn open(&self) -> anyhow::Result<BTreeMap<String, Option<String>>> {
+        let mut iterators = BTreeMap::new();
         let streams = self.client.list_streams().table_name(&self.table).send().await?;
-        for stream in streams.streams() {
-            let Some(arn) = stream.stream_arn() else { continue };
+        for arn in streams.streams().iter().filter_map(|stream| stream.stream_arn()) {
             let described = self.client.describe_stream().stream_arn(arn).send().await?;
             let shards = described.stream_description().map(|stream| stream.shards()).unwrap_or_default();
             for shard in shards.iter().filter_map(|shard| shard.shard_id()) {
-                self.follow_shard(job, arn, shard).await?;
+                let position = self.positions.lock().await.get(&self.position_key(shard)).cloned();
+                let request = self.client.get_shard_iterator().stream_arn(arn).shard_id(shard);
+                let request = match &position {
+                    None => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
+                    Some(number) => request
+                        .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
+                        .sequence_number(number),
+                };
+                iterators.insert(shard.to_owned(), request.send().await?.shard_iterator);
             }
         }
-        Ok(())
+        Ok(iterators)
+    }
+
+    fn position_key(&self, shard: &str) -> String {
+        format!("{POSITION_PREFIX}{}.{shard}", self.table)
     }
 
     async fn advance(&self, key: &str, sequence_number: &str) -> anyhow::Result<()> {
@@ -424,20 +459,17 @@ impl StreamSource {
         Ok(())
     }
 
-    async fn follow_shard(&self, job: &Job<Value, Value>, arn: &str, shard: &str) -> anyhow::Result<()> {
-        let position_key = format!("{POSITION_PREFIX}{}.{shard}", self.table);
-        loop {
-            let position = self.positions.lock().await.get(&position_key).cloned();
-            let iterator = self.client.get_shard_iterator().stream_arn(arn).shard_id(shard);
-            let iterator = match &position {
-                None => iterator.shard_iterator_type(ShardIteratorType::TrimHorizon),
-                Some(number) => iterator
-                    .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
-                    .sequence_number(number),
-            };
-            let iterator = iterator.send().await?.shard_iterator;
-            let request = self.client.get_records().set_shard_iterator(iterator).limit(self.batch_size);
-            let records = request.send().await?.records.unwrap_or_default();
+    async fn follow_shard(
+        &self,
+        job: &Job<Value, Value>,
+        shard: &str,
+        iterator: &mut Option<String>,
+    ) -> anyhow::Result<()> {
+        let position_key = self.position_key(shard);
+        while let Some(from) = iterator.take() {
+            let page = self.client.get_records().shard_iterator(from).limit(self.batch_size).send().await?;
+            *iterator = page.next_shard_iterator;
+            let records = page.records.unwrap_or_default();
             let Some(last) = records.last().and_then(sequence_number) else { return Ok(()) };
             let all = records.iter().map(record_json).collect::<Vec<_>>();
             let wanted: Vec<&Value> = all
@@ -460,6 +492,7 @@ impl StreamSource {
             }
             self.advance(&position_key, last).await?;
         }
+        Ok(())
     }
 }
 
