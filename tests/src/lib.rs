@@ -1,1 +1,275 @@
-//! dialpool-tests
+//! What the tests that span functions share: a whole stack in virtual time, and the words to speak to it.
+
+pub mod chaos;
+
+use axum::body::Body;
+use dialpool::audit::{Books, Stage, Violation};
+use dialpool::engine::Engine;
+use dialpool::local::{Local, Settings, TEMPLATE, clock_from};
+use dialpool::simulator::{Ending, Script};
+use dialpool::template::Template;
+use dialpool_domain::event::Cause;
+use dialpool_domain::place::Place;
+use dialpool_domain::pool::{HoldHours, NewNumber};
+use dialpool_domain::time::Duration;
+use dialpool_domain::{AssignmentId, CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp, TraceId};
+use dialpool_domain::campaign::{CampaignCommand, NewCampaign};
+use dialpool_dynamo::{Added, Assigned, Commanded, Imported, Request, Store};
+use serde_json::Value;
+use tower::ServiceExt;
+
+/// A Monday, 11 o'clock in New York and 8 o'clock in Los Angeles.
+pub const MONDAY: &str = "2026-03-02T16:00:00Z";
+
+/// A stack, its provider, and a company with its key.
+pub struct World {
+    /// The stack and the simulator.
+    pub local: Local,
+    /// The company.
+    pub company: CompanyId,
+    key: String,
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The body, as JSON; `null` when it is none.
+    pub json: Value,
+    /// The headers.
+    pub headers: http::HeaderMap,
+}
+
+impl Answer {
+    /// The fields that the problem names.
+    pub fn wrong_fields(&self) -> Vec<&str> {
+        let errors = self.json["errors"].as_array().into_iter().flatten();
+        errors.filter_map(|error| error["field"].as_str()).collect()
+    }
+}
+
+/// The engine that the tests run on: embedded, or the DynamoDB at `DIALPOOL_TEST_DYNAMODB`.
+///
+/// # Panics
+/// When there is none.
+pub fn engine(clock: dialpool_runtime::Clock) -> Engine {
+    let engine = match std::env::var("DIALPOOL_TEST_DYNAMODB") {
+        Ok(endpoint) => Engine::with_dynamodb_at(&endpoint, clock),
+        Err(_) => Engine::in_memory(clock),
+    };
+    engine.expect("an engine")
+}
+
+impl World {
+    /// A stack in which nothing goes wrong.
+    pub async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// A stack with other settings.
+    ///
+    /// # Panics
+    /// When the stack cannot be run.
+    pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let clock = clock_from(MONDAY.parse().expect("a moment"));
+        let mut settings = Settings::new(engine(clock.clone()), clock, 1);
+        settings.simulator.latency = Duration::from_millis(50);
+        change(&mut settings);
+        let template = Template::parse(TEMPLATE).expect("the template");
+        let local = Local::start(&template, settings).await.expect("a stack");
+        let company: CompanyId = "acme".parse().expect("a company");
+        let key = local.company(&company, "Acme").await.expect("a key");
+        Self { local, company, key }
+    }
+
+    /// The tables.
+    pub fn store(&self) -> &Store {
+        &self.local.stack.store
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.local.clock.now()
+    }
+
+    /// A change made by the test.
+    pub fn cause(&self) -> Cause {
+        Cause { at: self.now(), actor: "test".to_owned(), trace_id: TraceId::new(1) }
+    }
+
+    /// Puts numbers into the pool.
+    ///
+    /// # Panics
+    /// When one is refused.
+    pub async fn add_numbers(&self, numbers: &[&str]) {
+        for number in numbers {
+            let number: PhoneNumber = number.parse().expect("a number");
+            let place = Place::of_phone(&number);
+            let new = NewNumber {
+                vapi_id: Some(format!("pn-{}", &number.as_str()[8..])),
+                signalwire_id: None,
+                name: None,
+                area: place.area,
+                state: place.state,
+                number,
+            };
+            let imported = self.store().import_number(self.now(), &self.company, &new).await.expect("an answer");
+            assert_eq!(imported, Imported::Added);
+        }
+    }
+
+    /// A request for a number, for 18 hours.
+    pub fn request(&self, lead: &str) -> Request {
+        Request {
+            company: self.company.clone(),
+            lead: lead.parse().expect("a lead"),
+            place: Place::default(),
+            hold: HoldHours::default(),
+            assignment_id: AssignmentId::new(self.now(), self.local.entropy.next_u128()),
+        }
+    }
+
+    /// Asks for a number for a lead.
+    ///
+    /// # Panics
+    /// When the store gives no answer.
+    pub async fn assign(&self, lead: &str) -> Assigned {
+        self.store().assign(&self.cause(), &self.request(lead)).await.expect("an answer")
+    }
+
+    /// Lets time pass.
+    pub async fn pass(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    /// Sends a request with the company's key.
+    pub async fn send(&self, method: &str, path: &str, body: Value) -> Answer {
+        let bearer = format!("Bearer {}", self.key);
+        self.send_as(&bearer, method, path, "application/json", body.to_string().into_bytes(), &[]).await
+    }
+
+    /// Sends a CSV file with the company's key.
+    pub async fn send_csv(&self, path: &str, csv: &str) -> Answer {
+        let bearer = format!("Bearer {}", self.key);
+        self.send_as(&bearer, "POST", path, "text/csv", csv.as_bytes().to_vec(), &[]).await
+    }
+
+    /// Sends a request with the company's key and more headers.
+    pub async fn send_with(&self, method: &str, path: &str, body: Value, headers: &[(&str, &str)]) -> Answer {
+        let bearer = format!("Bearer {}", self.key);
+        self.send_as(&bearer, method, path, "application/json", body.to_string().into_bytes(), headers).await
+    }
+
+    /// Sends a request.
+    ///
+    /// # Panics
+    /// When it is no request.
+    pub async fn send_as(
+        &self,
+        authorization: &str,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: Vec<u8>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let mut request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", authorization)
+            .header("content-type", content_type);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(body)).expect("a request");
+        let response = self.local.stack.api().oneshot(request).await.expect("an answer");
+        let (parts, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
+        let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Answer { status: parts.status.as_u16(), json, headers: parts.headers }
+    }
+
+    /// Makes and starts a campaign with these contacts (a CSV with a header).
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn campaign(&self, cap: u32, contacts: &str) -> CampaignId {
+        let request = serde_json::json!({ "name": "Test", "assistant_id": "assistant-1", "cap": cap });
+        let made = self.send("POST", "/v1/campaigns", request).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        let id = made.json["id"].as_str().expect("an id").to_owned();
+        let added = self.send_csv(&format!("/v1/campaigns/{id}/contacts"), contacts).await;
+        assert_eq!(added.status, 200, "{added:?}");
+        let started = self.send("POST", &format!("/v1/campaigns/{id}/start"), Value::Null).await;
+        assert_eq!(started.status, 200, "{started:?}");
+        id.parse().expect("an id")
+    }
+
+    /// Makes and starts a campaign past the API, which may be under faults.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn quiet_campaign(&self, cap: u32, contacts: &str) -> CampaignId {
+        let new = NewCampaign {
+            id: CampaignId::new(self.now(), 1),
+            company: self.company.clone(),
+            name: "Test".to_owned(),
+            assistant_id: "assistant-1".to_owned(),
+            cap: cap.try_into().expect("a cap"),
+            hold: HoldHours::try_from(1).expect("hours"),
+        };
+        let (store, cause) = (self.store(), self.cause());
+        store.create_campaign(&cause, &new).await.expect("a campaign");
+        let rows = control_api::read_contacts(contacts.as_bytes(), false).expect("contacts").rows;
+        let contacts: Vec<_> = rows.into_iter().map(|(_, contact)| contact).collect();
+        let added = store.add_contacts(&cause, &self.company, &new.id, &contacts).await.expect("contacts");
+        assert!(matches!(added, Added::Done { .. }), "{added:?}");
+        let started = store.command_campaign(&cause, &self.company, &new.id, CampaignCommand::Start).await;
+        assert!(matches!(started, Ok(Commanded::Done(_))), "{started:?}");
+        new.id
+    }
+
+    /// Whether no campaign runs and the provider has no call.
+    ///
+    /// # Panics
+    /// When the store gives no answer.
+    pub async fn is_over(&self) -> bool {
+        let running = self.store().running_campaigns().await.expect("an answer");
+        running.is_empty() && self.local.simulator.active() == 0
+    }
+
+    /// Everything that is wrong now.
+    ///
+    /// # Panics
+    /// When the books cannot be read.
+    pub async fn violations(&self, stage: Stage) -> Vec<Violation> {
+        self.books().await.violations(stage)
+    }
+
+    /// What the stack has written down.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    pub async fn books(&self) -> Books {
+        Books::read(&self.local.stack.engine, self.local.simulator.ledger()).await.expect("the books")
+    }
+
+    /// The types of the events so far, by time.
+    pub async fn event_types(&self) -> Vec<&'static str> {
+        self.books().await.events().iter().map(|event| event.data.kind()).collect()
+    }
+}
+
+/// What a person does who is called.
+pub fn script(ending: Ending) -> Script {
+    Script { ring: Duration::from_secs(4), ending }
+}
+
+/// A lead's id.
+///
+/// # Panics
+/// When it is none.
+pub fn lead(text: &str) -> LeadId {
+    text.parse().expect("a lead")
+}

@@ -28,7 +28,7 @@ pub use pool::{Assigned, Assignment, Changed, Imported, NumberOwner, NumberState
 pub use settlement::{Ended, Settlement};
 pub use suppression::{PhoneHasher, Suppressed};
 
-use aws_sdk_dynamodb::Client;
+pub use aws_sdk_dynamodb::Client;
 
 /// The names of the tables, as deployed.
 #[derive(Debug, Clone)]
