@@ -19,12 +19,23 @@ pub struct Chaos {
     on: Arc<AtomicBool>,
     /// Of 1,000 requests, so many meet each kind of fault.
     rate: u64,
+    injected: Arc<AtomicU64>,
 }
 
 impl Chaos {
-    /// Faults of all kinds; of 1,000 requests, `rate` meet each.
+    /// Faults of all kinds from [`Chaos::begin`] on; of 1,000 requests, `rate` meet each.
     pub fn new(seed: u64, rate: u64) -> Self {
-        Self { seed, drawn: Arc::default(), on: Arc::new(AtomicBool::new(true)), rate }
+        Self { seed, drawn: Arc::default(), on: Arc::default(), rate, injected: Arc::default() }
+    }
+
+    /// Things go wrong from now on.
+    pub fn begin(&self) {
+        self.on.store(true, Ordering::Relaxed);
+    }
+
+    /// How many requests met a fault.
+    pub fn injected(&self) -> u64 {
+        self.injected.load(Ordering::Relaxed)
     }
 
     /// Nothing goes wrong from now on.
@@ -45,8 +56,7 @@ impl Chaos {
         let drawn = self.drawn.fetch_add(1, Ordering::Relaxed);
         let mut chance = ChaCha12Rng::seed_from_u64(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ drawn);
         let draw = chance.next_u64() % 1_000;
-        let fault = draw / self.rate.max(1);
-        match fault {
+        let fault = match draw / self.rate.max(1) {
             0 => Fault::Lost,
             1 => Fault::AnswerLost,
             2 => Fault::CrashBefore,
@@ -55,7 +65,9 @@ impl Chaos {
             5 => Fault::Refused(400, throttled()),
             6 if request.operation == "TransactWriteItems" => Fault::Refused(400, conflict(request.body)),
             _ => Fault::None,
-        }
+        };
+        self.injected.fetch_add(u64::from(fault != Fault::None), Ordering::Relaxed);
+        fault
     }
 }
 
@@ -74,7 +86,8 @@ pub fn conflicts(seed: u64, one_in: u64) -> Intercept {
 }
 
 fn throttled() -> String {
-    r#"{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException","message":"Rate exceeded"}"#.to_owned()
+    r#"{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException","message":"Rate exceeded"}"#
+        .to_owned()
 }
 
 /// The answer to a transaction one of whose items is in another transaction right now.

@@ -8,12 +8,12 @@ use dialpool::engine::Engine;
 use dialpool::local::{Local, Settings, TEMPLATE, clock_from};
 use dialpool::simulator::{Ending, Script};
 use dialpool::template::Template;
+use dialpool_domain::campaign::{CampaignCommand, NewCampaign};
 use dialpool_domain::event::Cause;
 use dialpool_domain::place::Place;
 use dialpool_domain::pool::{HoldHours, NewNumber};
 use dialpool_domain::time::Duration;
 use dialpool_domain::{AssignmentId, CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp, TraceId};
-use dialpool_domain::campaign::{CampaignCommand, NewCampaign};
 use dialpool_dynamo::{Added, Assigned, Commanded, Imported, Request, Store};
 use serde_json::Value;
 use tower::ServiceExt;
@@ -114,7 +114,8 @@ impl World {
                 state: place.state,
                 number,
             };
-            let imported = self.store().import_number(self.now(), &self.company, &new).await.expect("an answer");
+            let imported =
+                self.store().import_number(self.now(), &self.company, &new).await.expect("an answer");
             assert_eq!(imported, Imported::Added);
         }
     }

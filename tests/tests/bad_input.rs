@@ -38,7 +38,10 @@ async fn without_a_valid_key_nothing_is_told() {
     for authorization in ["", "Bearer", "Bearer dp_x_y", "Bearer dp_0000000000000000_0", "Basic abc"] {
         let answer =
             world.send_as(authorization, "GET", "/v1/pool", "application/json", Vec::new(), &[]).await;
-        assert_eq!((answer.status, &answer.json["type"]), (401, &json!("urn:dialpool:problem:unauthenticated")));
+        assert_eq!(
+            (answer.status, &answer.json["type"]),
+            (401, &json!("urn:dialpool:problem:unauthenticated"))
+        );
         assert_eq!(answer.headers["www-authenticate"], "Bearer");
     }
 }
@@ -108,7 +111,8 @@ async fn rows_that_cannot_be_read_are_reported_and_the_others_are_taken() {
 
     assert_eq!((dry.status, before.json["numbers"].as_array().unwrap().len()), (200, 0));
     assert_eq!((&taken.json["added"], &taken.json["rows"]), (&json!(1), &json!(3)));
-    let lines: Vec<_> = taken.json["refused"].as_array().unwrap().iter().map(|row| row["line"].clone()).collect();
+    let lines: Vec<_> =
+        taken.json["refused"].as_array().unwrap().iter().map(|row| row["line"].clone()).collect();
     assert_eq!(lines, [json!(3), json!(4)]);
     assert_eq!(after.json["numbers"].as_array().unwrap().len(), 1);
 }
@@ -121,7 +125,9 @@ async fn the_same_idempotency_key_gets_the_same_answer_and_another_request_is_re
 
     let first = world.send_with("POST", "/v1/campaigns", campaign.clone(), &key).await;
     let again = world.send_with("POST", "/v1/campaigns", campaign, &key).await;
-    let other = world.send_with("POST", "/v1/campaigns", json!({ "name": "Fall", "assistant_id": "a-1" }), &key).await;
+    let other = world
+        .send_with("POST", "/v1/campaigns", json!({ "name": "Fall", "assistant_id": "a-1" }), &key)
+        .await;
 
     assert_eq!((first.status, again.status), (201, 201));
     assert_eq!(first.json, again.json);

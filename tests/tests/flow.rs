@@ -10,12 +10,17 @@ const LEAD: &str = "+14155550150";
 const CONTACTS: &str = "phone,lead,name\n+14155550150,lead-1,Example Lead 1\n";
 
 fn talk() -> Ending {
-    Ending::Answered { talk: Duration::from_secs(40), customer_hangs_up: true, opted_out: false, booked: true }
+    Ending::Answered {
+        talk: Duration::from_secs(40),
+        customer_hangs_up: true,
+        opted_out: false,
+        booked: true,
+    }
 }
 
 async fn world(ending: Ending) -> World {
     let world = World::with(|settings| {
-        settings.simulator.scripts.insert(LEAD.parse().unwrap(), script(ending));
+        settings.simulator.scripts.insert(LEAD.parse().expect("a number"), script(ending));
     })
     .await;
     world.add_numbers(&["+14155550101", "+14155550102"]).await;
@@ -35,15 +40,25 @@ async fn a_lead_is_called_once_from_its_number_and_the_outcome_is_taken_in() {
     let ledger = world.local.simulator.ledger();
     assert_eq!(ledger.len(), 1);
     let call = world.send("GET", &format!("/v1/calls/{}", ledger[0].name), Value::Null).await;
-    assert_eq!((&call.json["state"], &call.json["outcome"]), (&json!("ended"), &json!("answered")), "{call:?}");
+    assert_eq!(
+        (&call.json["state"], &call.json["outcome"]),
+        (&json!("ended"), &json!("answered")),
+        "{call:?}"
+    );
     assert_eq!(call.json["cost"].as_str(), ledger[0].cost.map(|cost| cost.to_string()).as_deref());
     assert!(call.json["provider_log"].as_array().unwrap().len() >= 4, "{call:?}");
     let hold = world.send("GET", "/v1/leads/lead-1/assignment", Value::Null).await;
     assert_eq!(hold.status, 200, "who was reached keeps the number: {hold:?}");
     let kinds = world.event_types().await;
-    for kind in
-        ["number.assigned", "call.claimed", "call.accepted", "call.ringing", "call.in_progress", "call.ended", "contact.finished"]
-    {
+    for kind in [
+        "number.assigned",
+        "call.claimed",
+        "call.accepted",
+        "call.ringing",
+        "call.in_progress",
+        "call.ended",
+        "contact.finished",
+    ] {
         assert_eq!(kinds.iter().filter(|found| **found == kind).count(), 1, "{kind} in {kinds:?}");
     }
     assert_eq!(world.violations(Stage::Finished).await, Vec::<String>::new());
@@ -51,8 +66,12 @@ async fn a_lead_is_called_once_from_its_number_and_the_outcome_is_taken_in() {
 
 #[tokio::test(start_paused = true)]
 async fn who_opts_out_in_a_call_is_never_called_again_and_the_number_is_free() {
-    let ending =
-        Ending::Answered { talk: Duration::from_secs(20), customer_hangs_up: true, opted_out: true, booked: false };
+    let ending = Ending::Answered {
+        talk: Duration::from_secs(20),
+        customer_hangs_up: true,
+        opted_out: true,
+        booked: false,
+    };
     let world = world(ending).await;
 
     world.campaign(2, CONTACTS).await;
@@ -116,7 +135,11 @@ async fn a_call_that_the_provider_never_had_is_placed_again_after_its_absence_is
     world.pass(Duration::from_mins(30)).await;
 
     let campaign = world.send("GET", &format!("/v1/campaigns/{id}"), Value::Null).await;
-    assert_eq!((&campaign.json["status"], &campaign.json["answered"]), (&json!("completed"), &json!(1)), "{campaign:?}");
+    assert_eq!(
+        (&campaign.json["status"], &campaign.json["answered"]),
+        (&json!("completed"), &json!(1)),
+        "{campaign:?}"
+    );
     assert_eq!(world.local.simulator.ledger().len(), 1);
     assert_eq!(world.violations(Stage::Finished).await, Vec::<String>::new());
 }
@@ -151,8 +174,57 @@ async fn an_inbound_call_gets_the_assistant_that_called_the_lead() {
     }});
 
     let answer = world
-        .send_with("POST", "/v1/webhooks/vapi", question.clone(), &[("x-vapi-secret", "local-webhook-secret")])
+        .send_with(
+            "POST",
+            "/v1/webhooks/vapi",
+            question.clone(),
+            &[("x-vapi-secret", "local-webhook-secret")],
+        )
         .await;
 
     assert_eq!((answer.status, &answer.json), (200, &json!({ "assistantId": "assistant-1" })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_trigger_gets_the_same_decision_and_a_stop_is_in_force_when_it_is_answered() {
+    let world = world(talk()).await;
+    let stop = json!({ "trigger": "message_received", "id": "m-1", "lead": "lead-1", "phone": LEAD, "channel": "sms", "text": "STOP" });
+
+    let first = world.send("POST", "/v1/decisions", stop.clone()).await;
+    let id = world.campaign(1, CONTACTS).await;
+    world.pass(Duration::from_mins(5)).await;
+    let second = world.send("POST", "/v1/decisions", stop.clone()).await;
+    let mut other = stop;
+    other["text"] = json!("yes");
+    let reused = world.send("POST", "/v1/decisions", other).await;
+
+    assert_eq!((first.status, &first.json), (200, &second.json));
+    let kinds: Vec<_> =
+        first.json["actions"].as_array().unwrap().iter().map(|action| &action["type"]).collect();
+    assert_eq!(kinds, ["stop_campaign", "update_contact", "send_message"]);
+    assert_eq!((reused.status, reused.wrong_fields()), (422, vec!["id"]));
+    assert!(world.local.simulator.ledger().is_empty());
+    let contacts = world.send("GET", &format!("/v1/campaigns/{id}/contacts"), Value::Null).await;
+    assert_eq!(contacts.json["contacts"][0]["done"], "suppressed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_about_a_call_follows_its_outcome() {
+    let world = world(talk()).await;
+    world.campaign(1, CONTACTS).await;
+    world.pass(Duration::from_mins(5)).await;
+    let call = world.local.simulator.ledger()[0].name.clone();
+
+    let decision =
+        world.send("POST", "/v1/decisions", json!({ "trigger": "call_ended", "call_id": call })).await;
+    let shown = world
+        .send(
+            "GET",
+            &format!("/v1/decisions/{}", decision.json["decision_id"].as_str().unwrap()),
+            Value::Null,
+        )
+        .await;
+
+    assert_eq!(decision.json["actions"][0]["parameters"]["value"], "contacted", "{decision:?}");
+    assert_eq!(decision.json, shown.json);
 }

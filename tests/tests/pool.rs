@@ -29,7 +29,8 @@ async fn a_repeated_request_gets_the_number_it_got_before() {
     let second = world.assign("lead-7").await;
 
     assert_eq!(second, Assigned::AlreadyHeld(first.clone()));
-    let events = world.store().events_of(&world.company, &Aggregate::Assignment(first.assignment_id)).await.unwrap();
+    let events =
+        world.store().events_of(&world.company, &Aggregate::Assignment(first.assignment_id)).await.unwrap();
     assert_eq!(events.iter().map(|event| event.data.kind()).collect::<Vec<_>>(), ["number.assigned"]);
 }
 
@@ -107,10 +108,14 @@ async fn a_booked_number_is_kept_until_a_day_after_the_appointment_and_a_cancell
     let hold = granted(world.assign("lead-1").await);
     let appointment = world.now() + Duration::from_hours(72);
 
-    let booked =
-        world.store().book(&world.cause(), &world.company, &hold.assignment_id, Some(appointment)).await.unwrap();
+    let booked = world
+        .store()
+        .book(&world.cause(), &world.company, &hold.assignment_id, Some(appointment))
+        .await
+        .unwrap();
     let Changed::Done(booked) = booked else { panic!("{booked:?}") };
-    let cancelled = world.store().book(&world.cause(), &world.company, &hold.assignment_id, None).await.unwrap();
+    let cancelled =
+        world.store().book(&world.cause(), &world.company, &hold.assignment_id, None).await.unwrap();
     let Changed::Done(cancelled) = cancelled else { panic!("{cancelled:?}") };
 
     assert_eq!(booked.hold.release_at, appointment + Duration::from_hours(24));
@@ -200,7 +205,7 @@ async fn race(numbers: usize, occupied_percent: usize) {
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..64 {
         let (store, cause, request) = (store.clone(), world.cause(), world.request(&format!("lead-{n}")));
-        tasks.spawn(async move { store.assign(&cause, &request).await.unwrap() });
+        tasks.spawn(async move { store.assign(&cause, &request).await.expect("an answer") });
     }
     let answers = tasks.join_all().await;
 
@@ -219,7 +224,8 @@ async fn race(numbers: usize, occupied_percent: usize) {
     let distinct: BTreeSet<_> = holds.iter().map(|hold| hold.number.clone()).collect();
     assert_eq!((holds.len(), distinct.len()), (free.min(64), free.min(64)), "{numbers} numbers, {free} free");
     let books = world.books().await;
-    let grants = books.events().iter().filter(|event| matches!(event.data, EventData::NumberAssigned { .. })).count();
+    let grants =
+        books.events().iter().filter(|event| matches!(event.data, EventData::NumberAssigned { .. })).count();
     assert_eq!(grants, occupied + free.min(64));
     assert_eq!(books.violations(Stage::UnderWay), Vec::<String>::new());
 }

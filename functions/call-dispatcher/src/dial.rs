@@ -38,7 +38,11 @@ enum Tried {
 impl CallDispatcher {
     /// Dials the contact of a campaign that is due longest, if a line is free, and asks for the next dial then: so one job
     /// fills all lines, and where nothing can be dialed one job is all that is spent.
-    pub(crate) async fn dial(&self, campaign_id: &CampaignId, trace_id: &TraceId) -> Result<(), DispatchError> {
+    pub(crate) async fn dial(
+        &self,
+        campaign_id: &CampaignId,
+        trace_id: &TraceId,
+    ) -> Result<(), DispatchError> {
         let now = self.start.clock.now();
         let (campaign, due) = tokio::try_join!(
             self.store.campaign_of_job(campaign_id),
@@ -66,10 +70,16 @@ impl CallDispatcher {
     }
 
     /// No number is free. Contacts that fell due last are retries: their leads may hold a number still.
-    async fn dial_one_that_holds_a_number(&self, campaign: &Campaign, trace_id: &TraceId) -> Result<(), DispatchError> {
+    async fn dial_one_that_holds_a_number(
+        &self,
+        campaign: &Campaign,
+        trace_id: &TraceId,
+    ) -> Result<(), DispatchError> {
         let now = self.start.clock.now();
         for phone in self.store.contacts_due_last(now, &campaign.id, CONTACTS_PER_JOB).await? {
-            let Some(contact) = self.store.contact(&campaign.id, &phone).await? else { continue };
+            let Some(contact) = self.store.contact(&campaign.id, &phone).await? else {
+                continue;
+            };
             if self.store.hold_of(now, &campaign.company, &contact.lead).await?.is_none() {
                 continue;
             }
@@ -82,7 +92,12 @@ impl CallDispatcher {
         Ok(())
     }
 
-    async fn dial_again(&self, campaign: &Campaign, trace_id: &TraceId, delay: Duration) -> Result<(), DispatchError> {
+    async fn dial_again(
+        &self,
+        campaign: &Campaign,
+        trace_id: &TraceId,
+        delay: Duration,
+    ) -> Result<(), DispatchError> {
         let job = DialJob::Dial { campaign_id: campaign.id.clone(), trace_id: trace_id.clone() };
         Ok(self.dial_queue.send(&job, delay).await?)
     }
@@ -94,7 +109,9 @@ impl CallDispatcher {
         trace_id: &TraceId,
     ) -> Result<Tried, DispatchError> {
         let cause = &self.cause(trace_id);
-        let Some(contact) = self.store.contact(&campaign.id, phone).await? else { return Ok(Tried::Passed) };
+        let Some(contact) = self.store.contact(&campaign.id, phone).await? else {
+            return Ok(Tried::Passed);
+        };
         match &contact.state {
             ContactState::Pending { due_at } if *due_at <= cause.at => {}
             ContactState::Pending { .. } | ContactState::Done { .. } => return Ok(Tried::Passed),
@@ -103,7 +120,9 @@ impl CallDispatcher {
                 return Ok(Tried::Passed);
             }
         }
-        let Some(basis) = self.lawful(cause, campaign, &contact).await? else { return Ok(Tried::Passed) };
+        let Some(basis) = self.lawful(cause, campaign, &contact).await? else {
+            return Ok(Tried::Passed);
+        };
         let request = Request {
             company: campaign.company.clone(),
             lead: contact.lead.clone(),
@@ -224,7 +243,8 @@ impl CallDispatcher {
             PlaceCall::Accepted { provider_call_id } => {
                 info!(call.id = %call.id, "call {} is {provider_call_id} at the provider", call.id);
                 let accepted = CallState::Accepted;
-                let moved = self.store.move_call(cause, &call.id, accepted, Some(&provider_call_id), None).await?;
+                let moved =
+                    self.store.move_call(cause, &call.id, accepted, Some(&provider_call_id), None).await?;
                 if let Moved::OtherCall { known } = moved {
                     return Err(DispatchError::SecondCall { call: call.id.clone(), known });
                 }
@@ -273,11 +293,18 @@ impl CallDispatcher {
         provider_call_id: Option<&str>,
         report: &CallReport,
     ) -> Result<(), DispatchError> {
-        let settlement =
-            Settlement { call_id, state, provider_call_id, report, policy: &self.policy, hasher: &self.hasher };
+        let settlement = Settlement {
+            call_id,
+            state,
+            provider_call_id,
+            report,
+            policy: &self.policy,
+            hasher: &self.hasher,
+        };
         match self.store.end_call(cause, &settlement).await? {
             Ended::Applied { call, .. } | Ended::AlreadyOver(call) => {
-                let job = DialJob::Dial { campaign_id: call.campaign_id.clone(), trace_id: cause.trace_id.clone() };
+                let job =
+                    DialJob::Dial { campaign_id: call.campaign_id.clone(), trace_id: cause.trace_id.clone() };
                 self.dial_queue.send(&job, Duration::ZERO).await?;
                 Ok(())
             }

@@ -31,7 +31,9 @@ impl CallDispatcher {
             None => {
                 let from = call.claimed_at - PROVIDER_CLOCK_SKEW;
                 let calls = self.vapi.calls_of_number(&call.provider_number_id, from).await;
-                calls.map(|calls| calls.into_iter().find(|found| found.our_call_id().as_ref() == Some(call_id)))
+                calls.map(|calls| {
+                    calls.into_iter().find(|found| found.our_call_id().as_ref() == Some(call_id))
+                })
             }
         };
         let cause = &self.cause(trace_id);
@@ -53,7 +55,9 @@ impl CallDispatcher {
         }
         match self.store.move_call(cause, &call.id, state, Some(&found.id), None).await? {
             Moved::Done(_) | Moved::Stale(_) | Moved::NotFound => {}
-            Moved::OtherCall { known } => return Err(DispatchError::SecondCall { call: call.id.clone(), known }),
+            Moved::OtherCall { known } => {
+                return Err(DispatchError::SecondCall { call: call.id.clone(), known });
+            }
         }
         self.look_again(&call.id, &cause.trace_id, SILENT_AFTER).await
     }

@@ -57,7 +57,9 @@ impl CampaignPacer {
             info!(campaign.id = %campaign_id, "campaign {campaign_id} is completed");
             return Ok(());
         }
-        let Some(campaign) = self.store.campaign_of_job(&campaign_id).await? else { return Ok(()) };
+        let Some(campaign) = self.store.campaign_of_job(&campaign_id).await? else {
+            return Ok(());
+        };
         let full = campaign.lines_in_use >= campaign.cap.lines() as usize;
         if full || self.store.due_contacts(cause.at, &campaign_id, 1).await?.is_empty() {
             return Ok(());

@@ -8,5 +8,6 @@ use serde_json::Value;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let pacer = &CampaignPacer::new(&Start::of_process().await?)?;
-    lambda_runtime::run(service_fn(|_: LambdaEvent<Value>| async { pacer.pace().await.map_err(Error::from) })).await
+    lambda_runtime::run(service_fn(|_: LambdaEvent<Value>| async { pacer.pace().await.map_err(Error::from) }))
+        .await
 }

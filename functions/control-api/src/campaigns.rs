@@ -41,7 +41,9 @@ pub(crate) async fn create(
     };
     api.store.create_campaign(&caller.cause(), &new).await?;
     let campaign = api.store.campaign(&caller.company, &new.id).await?;
-    campaign.map(|campaign| (StatusCode::CREATED, Json(campaign))).ok_or_else(|| Problem::not_found("campaign"))
+    campaign
+        .map(|campaign| (StatusCode::CREATED, Json(campaign)))
+        .ok_or_else(|| Problem::not_found("campaign"))
 }
 
 pub(crate) async fn show(
@@ -61,7 +63,10 @@ pub(crate) async fn contacts(
 ) -> Result<Json<ContactsView>, Problem> {
     let found = api.store.contacts(&caller.company, &id, page.after.as_ref(), page.limit()?).await?;
     let page = found.ok_or_else(|| Problem::not_found("campaign"))?;
-    Ok(Json(ContactsView { contacts: page.contacts.into_iter().map(ContactView::from).collect(), next: page.next }))
+    Ok(Json(ContactsView {
+        contacts: page.contacts.into_iter().map(ContactView::from).collect(),
+        next: page.next,
+    }))
 }
 
 pub(crate) async fn start(

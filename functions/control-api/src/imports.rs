@@ -72,8 +72,13 @@ impl Row {
         })
     }
 
-    fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(&self, names: &[&str]) -> Result<Option<T>, RowRefused> {
-        let Some(text) = self.text(names) else { return Ok(None) };
+    fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+        &self,
+        names: &[&str],
+    ) -> Result<Option<T>, RowRefused> {
+        let Some(text) = self.text(names) else {
+            return Ok(None);
+        };
         text.parse().map(Some).map_err(|error: T::Err| self.refuse(names, error.to_string()))
     }
 
@@ -138,7 +143,10 @@ fn read<T>(
 ) -> Result<Accepted<T>, Problem> {
     let (rows, mut refused) = if json { (json_rows(body)?, Vec::new()) } else { csv_rows(body)? };
     if rows.len() > MOST_ROWS {
-        return Err(Problem::field("body", format!("has {} rows; at most {MOST_ROWS} are taken at once", rows.len())));
+        return Err(Problem::field(
+            "body",
+            format!("has {} rows; at most {MOST_ROWS} are taken at once", rows.len()),
+        ));
     }
     let mut accepted = Vec::with_capacity(rows.len());
     for row in rows {
@@ -160,14 +168,18 @@ fn json_rows(body: &[u8]) -> Result<Vec<Row>, Problem> {
 
 fn csv_rows(body: &[u8]) -> Result<(Vec<Row>, Vec<RowRefused>), Problem> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(false).from_reader(body);
-    let header = reader.headers().map_err(|error| Problem::unreadable(format!("the header of the CSV: {error}")))?;
+    let header =
+        reader.headers().map_err(|error| Problem::unreadable(format!("the header of the CSV: {error}")))?;
     let columns: Vec<String> = header
         .iter()
         .map(|name| name.trim_start_matches('\u{feff}').to_lowercase().replace([' ', '-'], "_"))
         .collect();
     if !columns.iter().any(|column| PHONE.contains(&column.as_str())) {
         let expected = PHONE.join(", ");
-        return Err(Problem::field("header", format!("has no column for the phone number: one of {expected}")));
+        return Err(Problem::field(
+            "header",
+            format!("has no column for the phone number: one of {expected}"),
+        ));
     }
     let (mut rows, mut refused) = (Vec::new(), Vec::new());
     let mut record = csv::StringRecord::new();
@@ -188,9 +200,10 @@ fn csv_rows(body: &[u8]) -> Result<(Vec<Row>, Vec<RowRefused>), Problem> {
 
 fn unreadable_row(line: u64, error: &csv::Error) -> RowRefused {
     let (line, reason) = match error.kind() {
-        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
-            (pos.as_ref().map_or(line, csv::Position::line), format!("has {len} columns, the header has {expected_len}"))
-        }
+        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => (
+            pos.as_ref().map_or(line, csv::Position::line),
+            format!("has {len} columns, the header has {expected_len}"),
+        ),
         csv::ErrorKind::Utf8 { pos, .. } => {
             (pos.as_ref().map_or(line, csv::Position::line), "is not UTF-8 text".to_owned())
         }
@@ -242,7 +255,8 @@ pub(crate) async fn import_contacts(
     let mut report = report(&accepted, parameters.dry_run);
     let contacts: Vec<NewContact> = accepted.rows.into_iter().map(|(_, contact)| contact).collect();
     let store = &state.api.store;
-    let campaign = store.campaign(&caller.company, &id).await?.ok_or_else(|| Problem::not_found("campaign"))?;
+    let campaign =
+        store.campaign(&caller.company, &id).await?.ok_or_else(|| Problem::not_found("campaign"))?;
     if parameters.dry_run {
         return Ok(Json(report));
     }
@@ -251,7 +265,9 @@ pub(crate) async fn import_contacts(
             report.added = added;
             report.known = known.len() as u64;
         }
-        Added::Over(status) => return Err(Problem::conflict(format!("the campaign is {status}: it takes no contacts"))),
+        Added::Over(status) => {
+            return Err(Problem::conflict(format!("the campaign is {status}: it takes no contacts")));
+        }
         Added::NotFound => return Err(Problem::not_found("campaign")),
     }
     if campaign.status == dialpool_domain::campaign::CampaignStatus::Running {
@@ -284,7 +300,8 @@ mod tests {
                     ,Example Lead 5,CA\n\
                     +14155550106,Example Lead 6,NY\n";
         let accepted = read_contacts(file.as_bytes(), false).unwrap();
-        let taken: Vec<_> = accepted.rows.iter().map(|(line, contact)| (*line, contact.phone.as_str())).collect();
+        let taken: Vec<_> =
+            accepted.rows.iter().map(|(line, contact)| (*line, contact.phone.as_str())).collect();
         assert_eq!(taken, [(2, "+14155550101"), (7, "+14155550106")]);
         let refused: Vec<_> = accepted.refused.iter().map(|row| (row.line, row.field.as_str())).collect();
         assert_eq!(refused, [(3, "phone_number"), (4, "row"), (5, "state"), (6, "phone_number")]);
@@ -299,7 +316,8 @@ mod tests {
 
     #[test]
     fn json_has_the_same_names_as_csv() {
-        let accepted = read_numbers(br#"[{"number":"+14155550101","vapi_id":"pn-1"},{"number":12}]"#, true).unwrap();
+        let accepted =
+            read_numbers(br#"[{"number":"+14155550101","vapi_id":"pn-1"},{"number":12}]"#, true).unwrap();
         assert_eq!(accepted.rows[0].1.vapi_id.as_deref(), Some("pn-1"));
         assert_eq!(accepted.refused[0].line, 2);
     }

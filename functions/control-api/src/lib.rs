@@ -90,7 +90,11 @@ async fn numbers(
     Ok(Json(NumberPage { numbers, next }))
 }
 
-async fn call(State(api): State<Api>, caller: Caller, IdIn(id): IdIn<CallId>) -> Result<Json<CallView>, Problem> {
+async fn call(
+    State(api): State<Api>,
+    caller: Caller,
+    IdIn(id): IdIn<CallId>,
+) -> Result<Json<CallView>, Problem> {
     let call = api.store.call(&id).await?.filter(|call| call.company == caller.company);
     let call = call.ok_or_else(|| Problem::not_found("call"))?;
     let events = api.store.events_of(&caller.company, &Aggregate::Call(id.clone())).await?;
@@ -106,7 +110,14 @@ async fn suppress(
     caller.must_be(request.company.as_ref())?;
     let store = &state.api.store;
     let added = store
-        .suppress(&caller.cause(), &caller.company, &state.hasher, &request.phone, request.lead.as_ref(), "request")
+        .suppress(
+            &caller.cause(),
+            &caller.company,
+            &state.hasher,
+            &request.phone,
+            request.lead.as_ref(),
+            "request",
+        )
         .await?;
     let status = match added {
         Suppressed::Added => StatusCode::CREATED,

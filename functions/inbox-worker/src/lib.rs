@@ -8,11 +8,11 @@
 //! its cause in the log, for a human (I3).
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use dialpool_domain::CallId;
 use dialpool_domain::call::CallState;
 use dialpool_domain::event::Cause;
 use dialpool_domain::retry::RetryPolicy;
 use dialpool_domain::time::Duration;
-use dialpool_domain::CallId;
 use dialpool_dynamo::{Ended, Moved, PhoneHasher, Settlement, Store, StoreError};
 use dialpool_providers::vapi::webhook::{Kind, UnreadableWebhook, Webhook};
 use dialpool_runtime::jobs::{DialJob, InboxBody, InboxMessage};
@@ -94,12 +94,14 @@ impl InboxWorker {
             return Err(InboxError::UnknownCall(call_id));
         }
         let text = String::from_utf8_lossy(&body);
-        self.store.log_call(message.received_at, &call_id, &webhook.dedupe_key(), &text).await?;
+        self.store.log_call(message.received_at, &call_id, webhook.dedupe_key(), &text).await?;
 
         let cause = Cause { trace_id: message.trace_id, ..self.start.cause("inbox-worker") };
         let provider_call_id = webhook.provider_call_id.as_deref();
         match webhook.kind {
-            Kind::StatusUpdate { state, report } | Kind::EndOfCallReport { state, report } if state.is_over() => {
+            Kind::StatusUpdate { state, report } | Kind::EndOfCallReport { state, report }
+                if state.is_over() =>
+            {
                 let settlement = Settlement {
                     call_id: &call_id,
                     state,
@@ -144,7 +146,8 @@ impl InboxWorker {
             Ended::NotFound => return Err(InboxError::UnknownCall(settlement.call_id.clone())),
         };
         if !self.store.complete_campaign(cause, &call.campaign_id).await? {
-            let job = DialJob::Dial { campaign_id: call.campaign_id.clone(), trace_id: cause.trace_id.clone() };
+            let job =
+                DialJob::Dial { campaign_id: call.campaign_id.clone(), trace_id: cause.trace_id.clone() };
             self.dial_queue.send(&job, Duration::ZERO).await?;
         }
         Ok(())

@@ -85,7 +85,9 @@ async fn assign(
 /// Where the lead is: the state as given, else by ZIP, else by phone; the area code of the phone.
 fn place(request: &AssignRequest) -> Result<Place, Problem> {
     let of_zip = match &request.zip {
-        Some(zip) => Some(Region::of_zip(zip).ok_or_else(|| Problem::field("zip", "is no ZIP code of a US state"))?),
+        Some(zip) => {
+            Some(Region::of_zip(zip).ok_or_else(|| Problem::field("zip", "is no ZIP code of a US state"))?)
+        }
         None => None,
     };
     let of_phone = request.phone.as_ref().map(Place::of_phone).unwrap_or_default();

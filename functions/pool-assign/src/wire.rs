@@ -77,7 +77,8 @@ impl AssignmentView {
 
     /// A hold as it is at `now`: one whose time is over is over, written down or not.
     pub(crate) fn of_assignment(assignment: Assignment, now: Timestamp) -> Self {
-        let expired = (!assignment.hold.is_live(now)).then_some((assignment.hold.release_at, ReleaseReason::Expired));
+        let expired =
+            (!assignment.hold.is_live(now)).then_some((assignment.hold.release_at, ReleaseReason::Expired));
         let ended = assignment.ended.or(expired);
         Self {
             status: if ended.is_some() { HoldStatus::Over } else { HoldStatus::Held },

@@ -62,8 +62,14 @@ impl ReleaseSweeper {
     /// When the store or the queue gives no answer; what was done stays done.
     pub async fn sweep(&self) -> Result<(), SweepError> {
         let cause = self.start.cause("release-sweeper");
-        let swept = Swept { closed: self.close_expired(&cause).await?, handed_on: self.hand_on(&cause).await? };
-        info!(holds.closed = swept.closed, calls.handed_on = swept.handed_on, "closed {} holds", swept.closed);
+        let swept =
+            Swept { closed: self.close_expired(&cause).await?, handed_on: self.hand_on(&cause).await? };
+        info!(
+            holds.closed = swept.closed,
+            calls.handed_on = swept.handed_on,
+            "closed {} holds",
+            swept.closed
+        );
         Ok(())
     }
 

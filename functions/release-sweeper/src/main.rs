@@ -8,5 +8,8 @@ use serde_json::Value;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let sweeper = &ReleaseSweeper::new(&Start::of_process().await?)?;
-    lambda_runtime::run(service_fn(|_: LambdaEvent<Value>| async { sweeper.sweep().await.map_err(Error::from) })).await
+    lambda_runtime::run(service_fn(|_: LambdaEvent<Value>| async {
+        sweeper.sweep().await.map_err(Error::from)
+    }))
+    .await
 }

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::Client;
 use dialpool_domain::event::{Event, EventData};
-use dialpool_domain::law::{self, Rules, Window};
 use dialpool_domain::law::Whereabouts;
+use dialpool_domain::law::{self, Rules, Window};
 use dialpool_domain::{CallId, CampaignId, LeadId, PhoneNumber, Timestamp, Usd};
 use serde_json::Value;
 
@@ -45,7 +45,8 @@ impl Books {
         let client = Client::new(&engine.sdk_config(None, true));
         let mut items = BTreeMap::new();
         for table in TABLES {
-            let mut pages = client.scan().table_name(table).consistent_read(true).into_paginator().items().send();
+            let mut pages =
+                client.scan().table_name(table).consistent_read(true).into_paginator().items().send();
             let mut rows = Vec::new();
             while let Some(item) = pages.next().await {
                 rows.push(serde_dynamo::from_item(item?)?);
@@ -57,7 +58,9 @@ impl Books {
             .filter(|item| sort_key(item).starts_with("EVT#"))
             .map(|item| serde_json::from_value(item.clone()))
             .collect::<Result<_, _>>()?;
-        events.sort_by(|a, b| (a.time, a.aggregate.key(), a.sequence).cmp(&(b.time, b.aggregate.key(), b.sequence)));
+        events.sort_by(|a, b| {
+            (a.time, a.aggregate.key(), a.sequence).cmp(&(b.time, b.aggregate.key(), b.sequence))
+        });
         let bus = engine.bus_events().into_iter().map(|event| event.detail).collect();
         Ok(Self { items, events, bus, calls })
     }
@@ -139,7 +142,8 @@ impl Books {
                     // Functions' clocks differ by up to the skew that the pool allows for.
                     if pair[1].from + dialpool_domain::pool::CLOCK_SKEW * 2 < pair[0].until {
                         let (from, until) = (pair[1].from, pair[0].until);
-                        wrong.push(format!("{owner} is held twice: again at {from}, when held until {until}"));
+                        wrong
+                            .push(format!("{owner} is held twice: again at {from}, when held until {until}"));
                     }
                 }
             }
@@ -159,7 +163,8 @@ impl Books {
         if numbers != leads {
             wrong.push(format!("numbers and leads tell of different holds: {numbers:?} and {leads:?}"));
         }
-        let holders = pool.iter().filter(|item| sort_key(item) == "HOLD" && item.get("assignment_id").is_some());
+        let holders =
+            pool.iter().filter(|item| sort_key(item) == "HOLD" && item.get("assignment_id").is_some());
         let numbers: Vec<&str> = holders.map(|item| text(item, "e164")).collect();
         if numbers.iter().collect::<BTreeSet<_>>().len() != numbers.len() {
             wrong.push("a number is held by two leads".to_owned());
@@ -247,14 +252,18 @@ impl Books {
                     active.insert(call);
                     let cap = caps.get(campaign_id.as_str()).copied().unwrap_or(0);
                     if active.len() as u64 > cap {
-                        wrong.push(format!("{campaign_id} has {} calls under way, its cap is {cap}", active.len()));
+                        wrong.push(format!(
+                            "{campaign_id} has {} calls under way, its cap is {cap}",
+                            active.len()
+                        ));
                     }
                 }
                 EventData::CallEnded(_)
                 | EventData::CallFailed(_)
                 | EventData::CallCanceled(_)
                 | EventData::CallTimedOut(_) => {
-                    if let Some(active) = campaign_of.get(&call).and_then(|campaign| active.get_mut(campaign)) {
+                    if let Some(active) = campaign_of.get(&call).and_then(|campaign| active.get_mut(campaign))
+                    {
                         active.remove(&call);
                     }
                 }
@@ -271,27 +280,30 @@ impl Books {
                 opted_out.entry(phone).or_insert(event.time);
             }
         }
-        let contacts: BTreeMap<(&str, &str), &Value> = self
-            .items["DialingTable"]
+        let contacts: BTreeMap<(&str, &str), &Value> = self.items["DialingTable"]
             .iter()
             .filter(|item| sort_key(item).starts_with("CON#"))
             .map(|item| ((text(item, "pk").trim_start_matches("CAMP#"), text(item, "e164")), item))
             .collect();
         for (call, event) in self.claims() {
-            let EventData::CallClaimed { to, campaign_id, .. } = &event.data else { continue };
+            let EventData::CallClaimed { to, campaign_id, .. } = &event.data else {
+                continue;
+            };
             if opted_out.get(to).is_some_and(|at| *at < event.time) {
                 wrong.push(format!("{call} was claimed after its person had opted out"));
             }
             let contact = contacts.get(&(campaign_id.as_str(), to.as_str()));
-            let part = |name: &str| contact.and_then(|contact| contact.get(name)?.as_str()).map(str::to_owned);
+            let part =
+                |name: &str| contact.and_then(|contact| contact.get(name)?.as_str()).map(str::to_owned);
             let whereabouts = Whereabouts {
                 zone: part("zone"),
                 zip: part("zip"),
                 state: part("state").and_then(|state| state.parse().ok()),
                 phone: to.clone(),
             };
-            let lawful = law::candidate_zones(&whereabouts)
-                .is_ok_and(|zones| matches!(law::window(&Rules::federal(), &zones, event.time), Window::Open { .. }));
+            let lawful = law::candidate_zones(&whereabouts).is_ok_and(|zones| {
+                matches!(law::window(&Rules::federal(), &zones, event.time), Window::Open { .. })
+            });
             if !lawful {
                 wrong.push(format!("{call} was claimed at {}, outside the legal hours", event.time));
             }
@@ -325,9 +337,13 @@ impl Books {
             }
         }
         if stage == Stage::Finished {
-            let lost = written.keys().filter(|id| !told.contains(**id)).count();
-            if lost > 0 {
-                wrong.push(format!("{lost} events never reached the bus"));
+            for event in self.events.iter().filter(|event| !told.contains(event.id.as_str())) {
+                wrong.push(format!(
+                    "{} {} {} never reached the bus",
+                    event.time,
+                    event.data.kind(),
+                    event.id
+                ));
             }
         }
     }
@@ -339,7 +355,8 @@ impl Books {
         for item in self.items_of("DialingTable", "CALL").filter(|item| item.get("check_at").is_none()) {
             let campaign = text(item, "campaign_id");
             *calls.entry(campaign).or_default() += 1;
-            let cost = item["report"]["cost"].as_str().and_then(|cost| cost.parse().ok()).unwrap_or(Usd::ZERO);
+            let cost =
+                item["report"]["cost"].as_str().and_then(|cost| cost.parse().ok()).unwrap_or(Usd::ZERO);
             let sum = costs.entry(campaign).or_default();
             *sum = *sum + cost;
         }
@@ -368,7 +385,10 @@ impl Books {
                     wrong.push(format!("{id} still has {slots} lines in use"));
                 }
                 if !["completed", "cancelled"].contains(&text(item, "campaign_status")) {
-                    wrong.push(format!("{id} is still {} with {open} open contacts", text(item, "campaign_status")));
+                    wrong.push(format!(
+                        "{id} is still {} with {open} open contacts",
+                        text(item, "campaign_status")
+                    ));
                 }
             }
         }

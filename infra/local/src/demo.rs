@@ -11,12 +11,12 @@ use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use control_api::{read_contacts, read_numbers};
 use dialpool_domain::campaign::{CampaignStatus, Cap, NewCampaign};
+use dialpool_domain::event::Cause;
 use dialpool_domain::event::{Event, EventData};
 use dialpool_domain::pool::HoldHours;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CampaignId, CompanyId, Timestamp, TraceId, Usd};
 use dialpool_dynamo::Added;
-use dialpool_domain::event::Cause;
 use indicatif::{ProgressBar, ProgressStyle};
 use tower::ServiceExt;
 
@@ -68,7 +68,8 @@ pub async fn run(seed: u64) -> anyhow::Result<usize> {
         hold: HoldHours::try_from(1)?,
     };
     store.create_campaign(&cause, &campaign).await?;
-    let contacts = read_contacts(CONTACTS.as_bytes(), false).map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    let contacts =
+        read_contacts(CONTACTS.as_bytes(), false).map_err(|problem| anyhow::anyhow!("{problem}"))?;
     let contacts: Vec<_> = contacts.rows.into_iter().map(|(_, contact)| contact).collect();
     match store.add_contacts(&cause, &company, &campaign.id, &contacts).await? {
         Added::Done { added, .. } => println!("events/demo/contacts.csv  {added} leads in the campaign\n"),
@@ -83,6 +84,7 @@ pub async fn run(seed: u64) -> anyhow::Result<usize> {
     watch(&local, &company, &campaign.id, begin).await?;
     // Late reports, the relay, and the sweeper have their say before the books are read.
     tokio::time::sleep(Duration::from_hours(2)).await;
+    local.quiet().await;
     let books = Books::read(&engine, local.simulator.ledger()).await?;
     let violations = books.violations(Stage::Finished);
     summary(&local, &books, &campaign, begin, violations.len());
@@ -153,7 +155,10 @@ fn summary(local: &Local, books: &Books, campaign: &NewCampaign, begin: Timestam
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
     table.add_row(["calls", &ledger.len().to_string()]);
-    table.add_row(["outcomes", &list(outcomes.iter().map(|(name, count)| format!("{name} {count}")).collect())]);
+    table.add_row([
+        "outcomes",
+        &list(outcomes.iter().map(|(name, count)| format!("{name} {count}")).collect()),
+    ]);
     table.add_row(["leads", &list(done.iter().map(|(name, count)| format!("{name} {count}")).collect())]);
     table.add_row([
         "attempts per lead",
@@ -161,14 +166,25 @@ fn summary(local: &Local, books: &Books, campaign: &NewCampaign, begin: Timestam
     ]);
     table.add_row([
         "lines kept busy",
-        &format!("{} of {} in the mean, until all numbers were held", busy(books, begin), campaign.cap.lines()),
+        &format!(
+            "{} of {} in the mean, until all numbers were held",
+            busy(books, begin),
+            campaign.cap.lines()
+        ),
     ]);
     table.add_row([
         "numbers used",
-        &format!("{} of 25, {grants} holds, {} % local to the lead", numbers.len(), local_presence * 100 / grants.max(1)),
+        &format!(
+            "{} of 25, {grants} holds, {} % local to the lead",
+            numbers.len(),
+            local_presence * 100 / grants.max(1)
+        ),
     ]);
     table.add_row(["cost", &format!("${cost}")]);
-    table.add_row(["events relayed", &format!("{} of {}", local.stack.engine.bus_events().len(), books.events().len())]);
+    table.add_row([
+        "events relayed",
+        &format!("{} of {}", local.stack.engine.bus_events().len(), books.events().len()),
+    ]);
     table.add_row(["violations of the invariants", &violations.to_string()]);
     println!("{table}");
 }

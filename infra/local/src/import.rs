@@ -105,7 +105,8 @@ fn report<T>(rows: &[(u64, T)], refused: Vec<RowRefused>, dry_run: bool) -> Repo
 }
 
 fn bar(rows: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} rows").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} rows")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(rows as u64).with_style(style)
 }
 

@@ -79,12 +79,8 @@ impl Local {
         let loopback = Loopback::default();
         let entropy = Entropy::seeded(settings.seed);
         let api_key = settings.simulator.api_key.clone();
-        let simulator = Simulator::new(
-            settings.simulator,
-            settings.clock.clone(),
-            loopback.transport(),
-            settings.calls,
-        )?;
+        let simulator =
+            Simulator::new(settings.simulator, settings.clock.clone(), loopback.transport(), settings.calls)?;
         let variables = BTreeMap::from([
             ("VAPI_BASE_URL".to_owned(), "http://simulator.invalid".to_owned()),
             ("VAPI_ACCOUNT_CONCURRENCY".to_owned(), settings.account_lines.to_string()),
@@ -112,6 +108,13 @@ impl Local {
         Ok(Self { stack, simulator, clock: settings.clock, entropy })
     }
 
+    /// Waits until nothing was written for a while: what is told of a change has arrived by then.
+    pub async fn quiet(&self) {
+        const WHILE: Duration = Duration::from_secs(5);
+        let mut writes = self.stack.engine.writes();
+        while tokio::time::timeout(WHILE, writes.changed()).await.is_ok() {}
+    }
+
     /// Makes a company and a key to it; returns the key as its holder presents it.
     ///
     /// # Errors
@@ -131,5 +134,7 @@ impl Local {
 /// A clock that shows `start` now and goes on as tokio's does: on a paused runtime, in virtual time.
 pub fn clock_from(start: Timestamp) -> Clock {
     let began = tokio::time::Instant::now();
-    Clock::from_fn(move || start + Duration::from_millis(u64::try_from(began.elapsed().as_millis()).unwrap_or(0)))
+    Clock::from_fn(move || {
+        start + Duration::from_millis(u64::try_from(began.elapsed().as_millis()).unwrap_or(0))
+    })
 }

@@ -69,7 +69,6 @@ enum Import {
     },
 }
 
-
 fn main() -> ExitCode {
     let command = Command::parse();
     match run(command) {
@@ -94,17 +93,23 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match action {
         Action::Demo { seed } => {
             // Nothing is waited for but the clock, and the clock jumps: days of calling take seconds.
-            let virtual_time = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+            let virtual_time =
+                tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
             let violations = virtual_time.block_on(demo::run(seed))?;
             Ok(if violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
-        Action::Serve(options) => real_time()?.block_on(serve::serve(&place, &options)).map(|()| ExitCode::SUCCESS),
-        Action::Key { company } => real_time()?.block_on(serve::make_key(&place, &company)).map(|()| ExitCode::SUCCESS),
+        Action::Serve(options) => {
+            real_time()?.block_on(serve::serve(&place, &options)).map(|()| ExitCode::SUCCESS)
+        }
+        Action::Key { company } => {
+            real_time()?.block_on(serve::make_key(&place, &company)).map(|()| ExitCode::SUCCESS)
+        }
         Action::Import(Import::Numbers { file, company, dry_run }) => {
             real_time()?.block_on(serve::import_numbers(&place, &file, &company, dry_run))
         }
-        Action::Import(Import::Leads { file, company, campaign, assistant, dry_run }) => real_time()?
-            .block_on(serve::import_leads(&place, &file, &company, campaign, &assistant, dry_run)),
+        Action::Import(Import::Leads { file, company, campaign, assistant, dry_run }) => {
+            real_time()?.block_on(serve::import_leads(&place, &file, &company, campaign, &assistant, dry_run))
+        }
     }
 }
 

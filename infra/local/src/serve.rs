@@ -110,7 +110,8 @@ pub async fn serve(place: &Place, options: &ServeOptions) -> anyhow::Result<()> 
     let clock = clock(options.at, &place.folder)?;
     let engine = place.engine(clock.clone())?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port.unwrap_or(PORT)));
-    let listener = TcpListener::bind(address).await.with_context(|| format!("failed to listen on {address}"))?;
+    let listener =
+        TcpListener::bind(address).await.with_context(|| format!("failed to listen on {address}"))?;
     let address = listener.local_addr()?;
 
     let entropy = Entropy::system().map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
@@ -180,21 +181,22 @@ fn clock(at: Option<Timestamp>, folder: &Path) -> anyhow::Result<Clock> {
             std::fs::write(&file, offset.to_string())?;
             offset
         }
-        (None, Ok(saved)) => saved.trim().parse().with_context(|| format!("{} is no number", file.display()))?,
+        (None, Ok(saved)) => {
+            saved.trim().parse().with_context(|| format!("{} is no number", file.display()))?
+        }
         (None, Err(_)) => return Ok(system),
     };
     Ok(Clock::from_fn(move || Timestamp::from_millis(system.now().as_millis().saturating_add(offset))))
 }
 
 fn real_provider(key: &str) -> anyhow::Result<(Transport, BTreeMap<String, String>, bool)> {
-    let public = std::env::var("DIALPOOL_PUBLIC_URL")
-        .context("VAPI_API_KEY is set, so DIALPOOL_PUBLIC_URL must be where Vapi reaches this stack (https://...)")?;
+    let public = std::env::var("DIALPOOL_PUBLIC_URL").context(
+        "VAPI_API_KEY is set, so DIALPOOL_PUBLIC_URL must be where Vapi reaches this stack (https://...)",
+    )?;
     let url = format!("{}/v1/webhooks/vapi", public.trim_end_matches('/'));
     let transport = Transport::network().context("failed to set the connection to Vapi up")?;
-    let variables = BTreeMap::from([
-        ("WEBHOOK_URL".to_owned(), url),
-        ("vapi_api_key".to_owned(), key.to_owned()),
-    ]);
+    let variables =
+        BTreeMap::from([("WEBHOOK_URL".to_owned(), url), ("vapi_api_key".to_owned(), key.to_owned())]);
     Ok((transport, variables, false))
 }
 
@@ -268,7 +270,9 @@ fn welcome(address: &SocketAddr, key: &str, simulated: bool, folder: &Path, now:
     println!("  curl -s http://{address}/v1/numbers/import -H \"Authorization: Bearer $DIALPOOL_KEY\" \\");
     println!("    -H 'Content-Type: text/csv' --data-binary @events/demo/numbers.csv");
     println!("  curl -s http://{address}/v1/assignments -H \"Authorization: Bearer $DIALPOOL_KEY\" \\");
-    println!("    -H 'Content-Type: application/json' -d '{{\"lead\":\"lead-1\",\"phone\":\"+14155550123\"}}'");
+    println!(
+        "    -H 'Content-Type: application/json' -d '{{\"lead\":\"lead-1\",\"phone\":\"+14155550123\"}}'"
+    );
     println!("  curl -s http://{address}/v1/pool -H \"Authorization: Bearer $DIALPOOL_KEY\"");
 }
 

@@ -213,9 +213,9 @@ impl Stack {
 
 fn start_of(function: &Function, options: &Options) -> Start {
     let variable = |(name, value): (&String, &String)| {
-        let secret = value.strip_prefix("{{resolve:").and_then(|reference| {
-            options.variables.get(reference.trim_end_matches('}').rsplit(':').next()?)
-        });
+        let secret = value
+            .strip_prefix("{{resolve:")
+            .and_then(|reference| options.variables.get(reference.trim_end_matches('}').rsplit(':').next()?));
         let value = options.variables.get(name).or(secret).unwrap_or(value);
         (name.clone(), value.clone())
     };
@@ -236,7 +236,7 @@ fn start_of(function: &Function, options: &Options) -> Start {
 async fn handler(function: &Function, start: &Start, provider: &Transport) -> anyhow::Result<Handler> {
     Ok(match function.name.as_str() {
         "ControlApi" => Handler::Http(control_api::router(start)?),
-        "DecisionApi" => Handler::Http(Router::new()),
+        "DecisionApi" => Handler::Http(decision_api::router(start)?),
         "PoolAssign" => Handler::Http(pool_assign::router(start)?),
         "WebhookIngress" => Handler::Http(webhook_ingress::router(start)?),
         "CallDispatcher" => {
@@ -313,7 +313,11 @@ async fn invoke<F: Future>(function: &Function, invocation: F) -> Option<F::Outp
 fn http_invocation(
     function: &Function,
     router: Router,
-) -> impl Fn(Request) -> Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>> + Clone + Send + Sync + 'static {
+) -> impl Fn(Request) -> Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>
++ Clone
++ Send
++ Sync
++ 'static {
     let function = function.clone();
     move |mut request: Request| {
         // The function gets the request alone, and matches the route for itself.
@@ -324,7 +328,8 @@ fn http_invocation(
                 Some(Ok(response)) => response,
                 Some(Err(never)) => match never {},
                 // What API Gateway answers for a function that died.
-                None => (StatusCode::INTERNAL_SERVER_ERROR, r#"{"message":"Internal Server Error"}"#).into_response(),
+                None => (StatusCode::INTERNAL_SERVER_ERROR, r#"{"message":"Internal Server Error"}"#)
+                    .into_response(),
             })
         })
     }
@@ -343,7 +348,9 @@ impl QueueSource {
         let source = Arc::new(self);
         let mut invocations = JoinSet::new();
         loop {
-            let Ok(permit) = free.clone().acquire_owned().await else { return };
+            let Ok(permit) = free.clone().acquire_owned().await else {
+                return;
+            };
             let received = match source.engine.receive(&source.queue, source.batch_size).await {
                 Ok(received) => received,
                 Err(error) => return error!("function {}: {error}", source.function.name),
@@ -361,9 +368,13 @@ impl QueueSource {
         let records: Vec<&Value> = received.iter().map(|message| &message.record).collect();
         let event = match serde_json::from_value(json!({ "Records": records })) {
             Ok(event) => event,
-            Err(error) => return error!("messages of {} are not what Lambda would send: {error}", self.queue),
+            Err(error) => {
+                return error!("messages of {} are not what Lambda would send: {error}", self.queue);
+            }
         };
-        let Some(answer) = invoke(&self.function, job(event)).await else { return };
+        let Some(answer) = invoke(&self.function, job(event)).await else {
+            return;
+        };
         let failures = answer["batchItemFailures"].as_array().cloned().unwrap_or_default();
         for message in received {
             let failed = failures.iter().any(|failure| failure["itemIdentifier"] == message.id.as_str());
@@ -470,21 +481,29 @@ impl StreamSource {
             let page = self.client.get_records().shard_iterator(from).limit(self.batch_size).send().await?;
             *iterator = page.next_shard_iterator;
             let records = page.records.unwrap_or_default();
-            let Some(last) = records.last().and_then(sequence_number) else { return Ok(()) };
+            let Some(last) = records.last().and_then(sequence_number) else {
+                return Ok(());
+            };
             let all = records.iter().map(record_json).collect::<Vec<_>>();
             let wanted: Vec<&Value> = all
                 .iter()
                 .filter(|record| {
-                    self.patterns.is_empty() || self.patterns.iter().any(|pattern| template::matches(pattern, record))
+                    self.patterns.is_empty()
+                        || self.patterns.iter().any(|pattern| template::matches(pattern, record))
                 })
                 .collect();
             if !wanted.is_empty() {
                 let event = json!({ "Records": wanted });
                 let answer = invoke(&self.function, job(event)).await.context("the invocation died")?;
-                if let Some(failure) = answer["batchItemFailures"].as_array().and_then(|failures| failures.first()) {
+                if let Some(failure) =
+                    answer["batchItemFailures"].as_array().and_then(|failures| failures.first())
+                {
                     let failed = failure["itemIdentifier"].as_str().unwrap_or_default();
-                    let before = all.iter().take_while(|record| record["dynamodb"]["SequenceNumber"] != failed).last();
-                    if let Some(before) = before.and_then(|record| record["dynamodb"]["SequenceNumber"].as_str()) {
+                    let before =
+                        all.iter().take_while(|record| record["dynamodb"]["SequenceNumber"] != failed).last();
+                    if let Some(before) =
+                        before.and_then(|record| record["dynamodb"]["SequenceNumber"].as_str())
+                    {
                         self.advance(&position_key, before).await?;
                     }
                     anyhow::bail!("the function did not take record {failed}");

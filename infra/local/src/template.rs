@@ -130,10 +130,7 @@ pub struct TemplateError {
 }
 
 fn wrong(place: impl Into<String>, problem: impl Into<String>) -> TemplateError {
-    TemplateError {
-        place: place.into(),
-        problem: problem.into(),
-    }
+    TemplateError { place: place.into(), problem: problem.into() }
 }
 
 /// The URL under which functions know the queue.
@@ -197,11 +194,7 @@ struct Document<'a> {
 
 fn section<'a>(yaml: &'a Yaml, name: &str) -> BTreeMap<&'a str, &'a Yaml> {
     let mapping = yaml.get(name).and_then(Yaml::as_mapping);
-    mapping
-        .into_iter()
-        .flatten()
-        .filter_map(|(key, value)| Some((key.as_str()?, value)))
-        .collect()
+    mapping.into_iter().flatten().filter_map(|(key, value)| Some((key.as_str()?, value))).collect()
 }
 
 impl<'a> Document<'a> {
@@ -238,11 +231,7 @@ impl<'a> Document<'a> {
             let mut reached = BTreeSet::new();
             let mut ahead = vec![*start];
             while let Some(condition) = ahead.pop() {
-                for next in self
-                    .conditions
-                    .get(condition)
-                    .map(|yaml| conditions_in(yaml))
-                    .unwrap_or_default()
+                for next in self.conditions.get(condition).map(|yaml| conditions_in(yaml)).unwrap_or_default()
                 {
                     if next == *start {
                         return Err(wrong(format!("condition {start}"), "refers to itself"));
@@ -261,9 +250,8 @@ impl<'a> Document<'a> {
         let mut definition = Map::from_iter([("TableName".to_owned(), json!(name))]);
         definition.insert("BillingMode".to_owned(), json!("PAY_PER_REQUEST"));
         for required in ["AttributeDefinitions", "KeySchema"] {
-            let value = properties
-                .get(required)
-                .ok_or_else(|| wrong(name, format!("{required} is missing")))?;
+            let value =
+                properties.get(required).ok_or_else(|| wrong(name, format!("{required} is missing")))?;
             definition.insert(required.to_owned(), value.clone());
         }
         for optional in ["LocalSecondaryIndexes", "GlobalSecondaryIndexes"] {
@@ -271,35 +259,23 @@ impl<'a> Document<'a> {
                 definition.insert(optional.to_owned(), value.clone());
             }
         }
-        if let Some(view) = properties
-            .get("StreamSpecification")
-            .and_then(|stream| stream.get("StreamViewType"))
+        if let Some(view) =
+            properties.get("StreamSpecification").and_then(|stream| stream.get("StreamViewType"))
         {
             let stream = json!({ "StreamEnabled": true, "StreamViewType": view });
             definition.insert("StreamSpecification".to_owned(), stream);
         }
-        Ok(Table {
-            name: name.to_owned(),
-            definition: Value::Object(definition),
-        })
+        Ok(Table { name: name.to_owned(), definition: Value::Object(definition) })
     }
 
     fn queue(&self, name: &str, properties: Option<&Yaml>) -> Result<Queue, TemplateError> {
         let properties = self.resolved(name, properties)?;
         let place = format!("queue {name}");
-        if let Some(fifo) = FIFO_ONLY
-            .iter()
-            .find(|property| properties.get(**property).is_some())
-        {
-            return Err(wrong(
-                place,
-                format!("{fifo}: the local stack has no FIFO queues"),
-            ));
+        if let Some(fifo) = FIFO_ONLY.iter().find(|property| properties.get(**property).is_some()) {
+            return Err(wrong(place, format!("{fifo}: the local stack has no FIFO queues")));
         }
         let seconds = |property: &str, default: u64| {
-            count(&properties, property, &place)?
-                .map_or(Ok(default), Ok)
-                .map(Duration::from_secs)
+            count(&properties, property, &place)?.map_or(Ok(default), Ok).map(Duration::from_secs)
         };
         let redrive = match properties.get("RedrivePolicy") {
             None => None,
@@ -327,9 +303,8 @@ impl<'a> Document<'a> {
         let place = format!("function {name}");
         let mut environment = BTreeMap::new();
         for source in [self.globals, properties] {
-            let variables = source
-                .and_then(|source| source.get("Environment"))
-                .and_then(|it| it.get("Variables"));
+            let variables =
+                source.and_then(|source| source.get("Environment")).and_then(|it| it.get("Variables"));
             let Some(variables) = variables else { continue };
             let resolved = self.value(&format!("{place}: Environment"), variables)?;
             for (variable, value) in resolved.as_object().into_iter().flatten() {
@@ -340,25 +315,14 @@ impl<'a> Document<'a> {
         let own_timeout = properties.and_then(|properties| properties.get("Timeout"));
         let timeout = own_timeout.or_else(|| self.globals.and_then(|globals| globals.get("Timeout")));
         let timeout = timeout.map(|timeout| self.value(&place, timeout)).transpose()?;
-        let timeout = count(
-            &json!({ "Timeout": timeout.unwrap_or(json!(3)) }),
-            "Timeout",
-            &place,
-        )?
-        .unwrap_or(3);
+        let timeout =
+            count(&json!({ "Timeout": timeout.unwrap_or(json!(3)) }), "Timeout", &place)?.unwrap_or(3);
         let mut triggers = Vec::new();
-        let events = properties
-            .map(|properties| section(properties, "Events"))
-            .unwrap_or_default();
+        let events = properties.map(|properties| section(properties, "Events")).unwrap_or_default();
         for (event, definition) in events {
             triggers.push(self.trigger(&format!("{place}: event {event}"), definition)?);
         }
-        Ok(Function {
-            name: name.to_owned(),
-            environment,
-            timeout: Duration::from_secs(timeout),
-            triggers,
-        })
+        Ok(Function { name: name.to_owned(), environment, timeout: Duration::from_secs(timeout), triggers })
     }
 
     fn trigger(&self, place: &str, definition: &Yaml) -> Result<Trigger, TemplateError> {
@@ -366,9 +330,7 @@ impl<'a> Document<'a> {
         let properties = self.resolved(place, definition.get("Properties"))?;
         let text = |property: &str| {
             let value = properties.get(property).and_then(Value::as_str);
-            value
-                .ok_or_else(|| wrong(place, format!("{property} is missing")))
-                .map(str::to_owned)
+            value.ok_or_else(|| wrong(place, format!("{property} is missing"))).map(str::to_owned)
         };
         let count = |properties: &Value, property: &str, default: u32| {
             let given = count(properties, property, place)?;
@@ -377,17 +339,11 @@ impl<'a> Document<'a> {
                 .map_err(|error| wrong(place, format!("{property}: {error}")))
         };
         match kind {
-            "HttpApi" => Ok(Trigger::Http {
-                method: text("Method")?.to_uppercase(),
-                path: text("Path")?,
-            }),
+            "HttpApi" => Ok(Trigger::Http { method: text("Method")?.to_uppercase(), path: text("Path")? }),
             "SQS" => {
                 let partial = properties.get("FunctionResponseTypes").and_then(Value::as_array);
                 if !partial.is_some_and(|types| types.contains(&json!("ReportBatchItemFailures"))) {
-                    return Err(wrong(
-                        place,
-                        "FunctionResponseTypes must have ReportBatchItemFailures",
-                    ));
+                    return Err(wrong(place, "FunctionResponseTypes must have ReportBatchItemFailures"));
                 }
                 let scaling = properties.get("ScalingConfig");
                 Ok(Trigger::Queue {
@@ -398,18 +354,12 @@ impl<'a> Document<'a> {
                 })
             }
             "DynamoDB" => {
-                let filters = properties
-                    .get("FilterCriteria")
-                    .and_then(|criteria| criteria.get("Filters"));
-                let patterns = filters
-                    .and_then(Value::as_array)
-                    .into_iter()
-                    .flatten()
-                    .map(|filter| {
-                        let pattern = filter.get("Pattern").and_then(Value::as_str).unwrap_or_default();
-                        serde_json::from_str(pattern)
-                            .map_err(|error| wrong(place, format!("FilterCriteria: {error}")))
-                    });
+                let filters = properties.get("FilterCriteria").and_then(|criteria| criteria.get("Filters"));
+                let patterns = filters.and_then(Value::as_array).into_iter().flatten().map(|filter| {
+                    let pattern = filter.get("Pattern").and_then(Value::as_str).unwrap_or_default();
+                    serde_json::from_str(pattern)
+                        .map_err(|error| wrong(place, format!("FilterCriteria: {error}")))
+                });
                 Ok(Trigger::Stream {
                     table: self.named_by_arn(&text("Stream")?, "AWS::DynamoDB::Table", place)?,
                     batch_size: count(&properties, "BatchSize", 100)?,
@@ -417,35 +367,22 @@ impl<'a> Document<'a> {
                 })
             }
             "Schedule" | "ScheduleV2" => {
-                let expression = properties
-                    .get("ScheduleExpression")
-                    .or_else(|| properties.get("Schedule"));
+                let expression = properties.get("ScheduleExpression").or_else(|| properties.get("Schedule"));
                 let expression = expression.and_then(Value::as_str).unwrap_or_default();
                 let every = rate(expression)
                     .ok_or_else(|| wrong(place, format!("schedule `{expression}` is not rate(N minutes)")))?;
                 Ok(Trigger::Schedule { every })
             }
-            kind => Err(wrong(
-                place,
-                format!("the local stack does not know events of type `{kind}`"),
-            )),
+            kind => Err(wrong(place, format!("the local stack does not know events of type `{kind}`"))),
         }
     }
 
     /// The resource that an ARN, as made by [`Document::attribute`], is of.
     fn named_by_arn(&self, arn: &str, kind: &str, place: &str) -> Result<String, TemplateError> {
         let tail = arn.rsplit(':').next().unwrap_or(arn);
-        let name = tail
-            .strip_prefix("table/")
-            .unwrap_or(tail)
-            .split('/')
-            .next()
-            .unwrap_or(tail);
+        let name = tail.strip_prefix("table/").unwrap_or(tail).split('/').next().unwrap_or(tail);
         let resource = self.resources.get(name);
-        match resource
-            .and_then(|resource| resource.get("Type"))
-            .and_then(Yaml::as_str)
-        {
+        match resource.and_then(|resource| resource.get("Type")).and_then(Yaml::as_str) {
             Some(found) if found == kind => Ok(name.to_owned()),
             _ => Err(wrong(place, format!("`{arn}` is no {kind} of the template"))),
         }
@@ -465,13 +402,9 @@ impl<'a> Document<'a> {
             }
             Yaml::String(text) => Ok(json!(text)),
             Yaml::Sequence(items) => {
-                let values = items
-                    .iter()
-                    .map(|item| self.value(place, item))
-                    .collect::<Result<Vec<_>, _>>()?;
-                Ok(Value::Array(
-                    values.into_iter().filter(|value| !is_no_value(value)).collect(),
-                ))
+                let values =
+                    items.iter().map(|item| self.value(place, item)).collect::<Result<Vec<_>, _>>()?;
+                Ok(Value::Array(values.into_iter().filter(|value| !is_no_value(value)).collect()))
             }
             Yaml::Tagged(tagged) => {
                 let tag = tagged.tag.to_string();
@@ -517,36 +450,22 @@ impl<'a> Document<'a> {
             }
             ("If", Yaml::Sequence(parts)) if parts.len() == 3 => {
                 let condition = parts[0].as_str().unwrap_or_default();
-                self.value(
-                    place,
-                    if self.condition(place, condition)? {
-                        &parts[1]
-                    } else {
-                        &parts[2]
-                    },
-                )
+                self.value(place, if self.condition(place, condition)? { &parts[1] } else { &parts[2] })
             }
             ("Join", Yaml::Sequence(parts)) if parts.len() == 2 => {
                 let items = self.value(place, &parts[1])?;
-                let items: Vec<&str> = items
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .filter_map(Value::as_str)
-                    .collect();
+                let items: Vec<&str> =
+                    items.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
                 Ok(json!(items.join(parts[0].as_str().unwrap_or_default())))
             }
-            ("Equals", Yaml::Sequence(parts)) if parts.len() == 2 => Ok(json!(
-                self.value(place, &parts[0])? == self.value(place, &parts[1])?
-            )),
+            ("Equals", Yaml::Sequence(parts)) if parts.len() == 2 => {
+                Ok(json!(self.value(place, &parts[0])? == self.value(place, &parts[1])?))
+            }
             ("Not", Yaml::Sequence(parts)) if parts.len() == 1 => {
                 Ok(json!(self.value(place, &parts[0])? != json!(true)))
             }
             ("Condition", Yaml::String(name)) => Ok(json!(self.condition(place, name)?)),
-            (function, _) => Err(wrong(
-                place,
-                format!("the local stack cannot carry out !{function} here"),
-            )),
+            (function, _) => Err(wrong(place, format!("the local stack cannot carry out !{function} here"))),
         }
     }
 
@@ -559,9 +478,8 @@ impl<'a> Document<'a> {
 
     fn reference(&self, place: &str, name: &str) -> Result<Value, TemplateError> {
         if let Some(parameter) = self.parameters.get(name) {
-            let value = parameter
-                .as_ref()
-                .ok_or_else(|| wrong(place, format!("parameter {name} has no Default")))?;
+            let value =
+                parameter.as_ref().ok_or_else(|| wrong(place, format!("parameter {name} has no Default")))?;
             return Ok(json!(value));
         }
         match name {
@@ -591,10 +509,7 @@ impl<'a> Document<'a> {
             ("AWS::DynamoDB::Table", "Arn") => Ok(json!(table_arn(name))),
             ("AWS::DynamoDB::Table", "StreamArn") => Ok(json!(format!("{}/stream/local", table_arn(name)))),
             (_, "Arn") => Ok(json!(format!("arn:aws:local:{REGION}:{ACCOUNT}:{name}"))),
-            _ => Err(wrong(
-                place,
-                format!("the local stack does not know {name}.{attribute}"),
-            )),
+            _ => Err(wrong(place, format!("the local stack does not know {name}.{attribute}"))),
         }
     }
 
@@ -602,19 +517,17 @@ impl<'a> Document<'a> {
         let mut parts = text.split("${");
         let mut out = parts.next().unwrap_or_default().to_owned();
         for part in parts {
-            let (name, rest) = part
-                .split_once('}')
-                .ok_or_else(|| wrong(place, format!("`{text}` has ${{ without }}")))?;
-            let value = match (
-                own.and_then(|own| own.get(name)),
-                name.strip_prefix('!'),
-                name.split_once('.'),
-            ) {
-                (Some(own), _, _) => self.value(place, own)?,
-                (None, Some(literal), _) => json!(format!("${{{literal}}}")),
-                (None, None, Some((resource, attribute))) => self.attribute(place, resource, attribute)?,
-                (None, None, None) => self.reference(place, name)?,
-            };
+            let (name, rest) =
+                part.split_once('}').ok_or_else(|| wrong(place, format!("`{text}` has ${{ without }}")))?;
+            let value =
+                match (own.and_then(|own| own.get(name)), name.strip_prefix('!'), name.split_once('.')) {
+                    (Some(own), _, _) => self.value(place, own)?,
+                    (None, Some(literal), _) => json!(format!("${{{literal}}}")),
+                    (None, None, Some((resource, attribute))) => {
+                        self.attribute(place, resource, attribute)?
+                    }
+                    (None, None, None) => self.reference(place, name)?,
+                };
             out.push_str(value.as_str().unwrap_or_default());
             out.push_str(rest);
         }
@@ -670,9 +583,7 @@ fn count(properties: &Value, property: &str, place: &str) -> Result<Option<u64>,
     let Some(value) = properties.get(property) else {
         return Ok(None);
     };
-    number(value)
-        .map(Some)
-        .ok_or_else(|| wrong(place, format!("{property}: {value} is not a number")))
+    number(value).map(Some).ok_or_else(|| wrong(place, format!("{property}: {value} is not a number")))
 }
 
 fn number(value: &Value) -> Option<u64> {
@@ -682,16 +593,12 @@ fn number(value: &Value) -> Option<u64> {
 /// Whether `record` matches an event pattern: fields by name, values by equality or `prefix`.
 pub(crate) fn matches(pattern: &Value, record: &Value) -> bool {
     match pattern {
-        Value::Object(fields) => fields
-            .iter()
-            .all(|(name, pattern)| matches(pattern, &record[name])),
+        Value::Object(fields) => fields.iter().all(|(name, pattern)| matches(pattern, &record[name])),
         Value::Array(alternatives) => {
-            alternatives
-                .iter()
-                .any(|alternative| match alternative["prefix"].as_str() {
-                    Some(prefix) => record.as_str().is_some_and(|text| text.starts_with(prefix)),
-                    None => alternative == record,
-                })
+            alternatives.iter().any(|alternative| match alternative["prefix"].as_str() {
+                Some(prefix) => record.as_str().is_some_and(|text| text.starts_with(prefix)),
+                None => alternative == record,
+            })
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => pattern == record,
     }
@@ -699,10 +606,7 @@ pub(crate) fn matches(pattern: &Value, record: &Value) -> bool {
 
 /// The time between two runs of `rate(5 minutes)`.
 fn rate(expression: &str) -> Option<Duration> {
-    let (count, unit) = expression
-        .strip_prefix("rate(")?
-        .strip_suffix(')')?
-        .split_once(' ')?;
+    let (count, unit) = expression.strip_prefix("rate(")?.strip_suffix(')')?.split_once(' ')?;
     let count: u64 = count.parse().ok().filter(|count| *count > 0)?;
     match unit.trim_end_matches('s') {
         "minute" => Some(Duration::from_mins(count)),
@@ -797,45 +701,23 @@ Resources:
         assert_eq!(worker.environment["JOBS"], queue_url("Jobs"));
         assert_eq!(worker.environment["NAME"], "dialpool-dev-Jobs");
         assert_eq!(worker.environment["SIZE"], "small");
-        assert_eq!(
-            worker.environment["SECRET"],
-            "{{resolve:secretsmanager:dialpool/dev:SecretString:key}}"
-        );
+        assert_eq!(worker.environment["SECRET"], "{{resolve:secretsmanager:dialpool/dev:SecretString:key}}");
         assert_eq!(
             worker.triggers,
             [
-                Trigger::Http {
-                    method: "POST".to_owned(),
-                    path: "/v1/x/{id}".to_owned()
-                },
-                Trigger::Queue {
-                    queue: "Jobs".to_owned(),
-                    batch_size: 5,
-                    concurrency: 20
-                },
-                Trigger::Schedule {
-                    every: Duration::from_mins(5)
-                },
+                Trigger::Http { method: "POST".to_owned(), path: "/v1/x/{id}".to_owned() },
+                Trigger::Queue { queue: "Jobs".to_owned(), batch_size: 5, concurrency: 20 },
+                Trigger::Schedule { every: Duration::from_mins(5) },
             ]
         );
         let jobs = template.queues.iter().find(|queue| queue.name == "Jobs").unwrap();
-        assert_eq!(
-            jobs.redrive,
-            Some(Redrive {
-                queue_name: "Dead".to_owned(),
-                max_receive_count: 5
-            })
-        );
+        assert_eq!(jobs.redrive, Some(Redrive { queue_name: "Dead".to_owned(), max_receive_count: 5 }));
     }
 
     #[test]
     fn what_is_missing_from_the_template_is_named_with_who_needs_it() {
         let cases = [
-            (
-                "  Dead: { Type: AWS::SQS::Queue }\n",
-                "",
-                "Dead is not in the template",
-            ),
+            ("  Dead: { Type: AWS::SQS::Queue }\n", "", "Dead is not in the template"),
             (
                 "            Queue: !GetAtt Jobs.Arn\n",
                 "            Queue: !GetAtt Gone.Arn\n",
@@ -847,11 +729,7 @@ Resources:
                 "function Worker: Environment: Gone",
             ),
             ("rate(5 minutes)", "cron(0 9 * * ? *)", "event Tick: schedule"),
-            (
-                "            FunctionResponseTypes: [ReportBatchItemFailures]\n",
-                "",
-                "ReportBatchItemFailures",
-            ),
+            ("            FunctionResponseTypes: [ReportBatchItemFailures]\n", "", "ReportBatchItemFailures"),
             (
                 "  Dead: { Type: AWS::SQS::Queue }",
                 "  Dead: { Type: AWS::SNS::Topic }",
@@ -859,9 +737,7 @@ Resources:
             ),
         ];
         for (text, instead, expected) in cases {
-            let error = Template::parse(&WHOLE.replace(text, instead))
-                .unwrap_err()
-                .to_string();
+            let error = Template::parse(&WHOLE.replace(text, instead)).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
     }

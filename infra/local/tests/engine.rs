@@ -35,10 +35,7 @@ Resources:
 
 /// 2026-03-02T15:00:00Z, and from there on as fast as tokio's clock.
 fn clock() -> Clock {
-    let (start, began) = (
-        Timestamp::from_millis(1_772_463_600_000),
-        tokio::time::Instant::now(),
-    );
+    let (start, began) = (Timestamp::from_millis(1_772_463_600_000), tokio::time::Instant::now());
     Clock::from_fn(move || start + began.elapsed())
 }
 
@@ -65,24 +62,11 @@ impl Sqs {
     }
 
     async fn url(&self, queue: &str) -> String {
-        self.0
-            .get_queue_url()
-            .queue_name(queue)
-            .send()
-            .await
-            .unwrap()
-            .queue_url
-            .unwrap()
+        self.0.get_queue_url().queue_name(queue).send().await.unwrap().queue_url.unwrap()
     }
 
     async fn send(&self, queue: &str, body: &str) {
-        self.0
-            .send_message()
-            .queue_url(self.url(queue).await)
-            .message_body(body)
-            .send()
-            .await
-            .unwrap();
+        self.0.send_message().queue_url(self.url(queue).await).message_body(body).send().await.unwrap();
     }
 
     async fn receive(&self, queue: &str, wait_seconds: i32) -> Vec<Message> {
@@ -121,28 +105,14 @@ fn dynamodb(engine: &Engine, intercept: Option<Intercept>, retries: bool) -> aws
 }
 
 async fn write(client: &aws_sdk_dynamodb::Client, key: &str) -> Result<(), aws_sdk_dynamodb::Error> {
-    let put = client
-        .put_item()
-        .table_name("Journal")
-        .item("pk", AttributeValue::S(key.to_owned()));
-    put.condition_expression("attribute_not_exists(pk)")
-        .send()
-        .await?;
+    let put = client.put_item().table_name("Journal").item("pk", AttributeValue::S(key.to_owned()));
+    put.condition_expression("attribute_not_exists(pk)").send().await?;
     Ok(())
 }
 
 async fn keys(engine: &Engine) -> Vec<String> {
-    let found = dynamodb(engine, None, false)
-        .scan()
-        .table_name("Journal")
-        .send()
-        .await
-        .unwrap();
-    let mut keys: Vec<String> = found
-        .items()
-        .iter()
-        .map(|item| item["pk"].as_s().unwrap().clone())
-        .collect();
+    let found = dynamodb(engine, None, false).scan().table_name("Journal").send().await.unwrap();
+    let mut keys: Vec<String> = found.items().iter().map(|item| item["pk"].as_s().unwrap().clone()).collect();
     keys.sort();
     keys
 }
@@ -182,12 +152,8 @@ async fn a_delayed_message_is_not_seen_before_its_time() {
     let engine = engine().await;
     let sqs = Sqs::of(&engine);
     sqs.send("Late", "by the queue").await;
-    let own = sqs
-        .0
-        .send_message()
-        .queue_url(sqs.url("Late").await)
-        .message_body("by itself")
-        .delay_seconds(5);
+    let own =
+        sqs.0.send_message().queue_url(sqs.url("Late").await).message_body("by itself").delay_seconds(5);
     own.send().await.unwrap();
     assert!(sqs.receive("Late", 0).await.is_empty());
     assert_eq!(engine.queue_depth("Late").delayed, 2);
@@ -234,19 +200,11 @@ async fn a_refused_entry_of_a_batch_is_named_and_the_others_are_sent() {
     let engine = engine().await;
     let sqs = Sqs::of(&engine);
     let entry = |id: &str, delay: i32| {
-        let entry = SendMessageBatchRequestEntry::builder()
-            .id(id)
-            .message_body(id)
-            .delay_seconds(delay);
+        let entry = SendMessageBatchRequestEntry::builder().id(id).message_body(id).delay_seconds(delay);
         entry.build().unwrap()
     };
     let batch = sqs.0.send_message_batch().queue_url(sqs.url("Jobs").await);
-    let answer = batch
-        .entries(entry("good", 0))
-        .entries(entry("bad", 901))
-        .send()
-        .await
-        .unwrap();
+    let answer = batch.entries(entry("good", 0)).entries(entry("bad", 901)).send().await.unwrap();
 
     assert_eq!(answer.successful()[0].id(), "good");
     assert_eq!(answer.failed()[0].id(), "bad");
@@ -283,10 +241,7 @@ async fn a_table_with_other_keys_than_the_template_is_refused_by_name() {
 
     let other = Template::parse(&TEMPLATE.replace("AttributeName: pk", "AttributeName: id")).unwrap();
     let error = engine.create(&other).await.unwrap_err().to_string();
-    assert!(
-        error.contains("Journal") && error.contains("KeySchema"),
-        "{error}"
-    );
+    assert!(error.contains("Journal") && error.contains("KeySchema"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -295,18 +250,13 @@ async fn a_cancelled_transaction_tells_which_condition_failed_and_what_was_there
     let client = dynamodb(&engine, None, false);
     write(&client, "held").await.unwrap();
     let put = |key: &str| {
-        let put = Put::builder()
-            .table_name("Journal")
-            .item("pk", AttributeValue::S(key.to_owned()));
+        let put = Put::builder().table_name("Journal").item("pk", AttributeValue::S(key.to_owned()));
         let put = put.condition_expression("attribute_not_exists(pk)");
         let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         TransactWriteItem::builder().put(put.build().unwrap()).build()
     };
 
-    let asked = client
-        .transact_write_items()
-        .transact_items(put("free"))
-        .transact_items(put("held"));
+    let asked = client.transact_write_items().transact_items(put("free")).transact_items(put("held"));
     let error = asked.send().await.unwrap_err().into_service_error();
     let aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException(
         cancelled,
@@ -314,18 +264,10 @@ async fn a_cancelled_transaction_tells_which_condition_failed_and_what_was_there
     else {
         panic!("{error:?}")
     };
-    let codes: Vec<_> = cancelled
-        .cancellation_reasons()
-        .iter()
-        .map(|reason| reason.code().unwrap())
-        .collect();
+    let codes: Vec<_> =
+        cancelled.cancellation_reasons().iter().map(|reason| reason.code().unwrap()).collect();
     assert_eq!(codes, ["None", "ConditionalCheckFailed"]);
-    assert_eq!(
-        cancelled.cancellation_reasons()[1].item().unwrap()["pk"]
-            .as_s()
-            .unwrap(),
-        "held"
-    );
+    assert_eq!(cancelled.cancellation_reasons()[1].item().unwrap()["pk"].as_s().unwrap(), "held");
     assert_eq!(keys(&engine).await, ["held"]);
 }
 
@@ -333,15 +275,9 @@ async fn a_cancelled_transaction_tells_which_condition_failed_and_what_was_there
 async fn a_lost_answer_is_an_error_to_the_sdk_though_the_write_was_applied() {
     let engine = engine().await;
     let client = dynamodb(&engine, Some(nth("PutItem", 1, Fault::AnswerLost)), false);
-    let put = client
-        .put_item()
-        .table_name("Journal")
-        .item("pk", AttributeValue::S("a".to_owned()));
+    let put = client.put_item().table_name("Journal").item("pk", AttributeValue::S("a".to_owned()));
     let error = put.send().await.unwrap_err();
-    assert!(
-        matches!(error, aws_sdk_dynamodb::error::SdkError::DispatchFailure(_)),
-        "{error:?}"
-    );
+    assert!(matches!(error, aws_sdk_dynamodb::error::SdkError::DispatchFailure(_)), "{error:?}");
     assert_eq!(keys(&engine).await, ["a"]);
 }
 
@@ -354,10 +290,7 @@ async fn a_retry_of_the_sdk_passes_the_intercept_again() {
     // Applied, not confirmed, sent again: the condition sees the write of the first attempt.
     let client = dynamodb(&engine, Some(nth("PutItem", 1, Fault::AnswerLost)), true);
     let error = write(&client, "b").await.unwrap_err();
-    assert!(
-        matches!(error, aws_sdk_dynamodb::Error::ConditionalCheckFailedException(_)),
-        "{error:?}"
-    );
+    assert!(matches!(error, aws_sdk_dynamodb::Error::ConditionalCheckFailedException(_)), "{error:?}");
     assert_eq!(engine.requests()["DynamoDB.PutItem"], 3);
 }
 
@@ -366,25 +299,15 @@ async fn a_refusal_reaches_the_caller_as_the_error_of_the_service() {
     let engine = engine().await;
     let conflict =
         r#"{"__type":"com.amazonaws.dynamodb.v20120810#TransactionConflictException","message":"conflict"}"#;
-    let client = dynamodb(
-        &engine,
-        Some(nth("PutItem", 1, Fault::Refused(400, conflict.to_owned()))),
-        false,
-    );
+    let client = dynamodb(&engine, Some(nth("PutItem", 1, Fault::Refused(400, conflict.to_owned()))), false);
     let error = write(&client, "a").await.unwrap_err();
-    assert!(
-        matches!(error, aws_sdk_dynamodb::Error::TransactionConflictException(_)),
-        "{error:?}"
-    );
+    assert!(matches!(error, aws_sdk_dynamodb::Error::TransactionConflictException(_)), "{error:?}");
     assert!(keys(&engine).await.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_crash_ends_the_invocation_before_or_after_the_request_and_nothing_follows() {
-    for (fault, left) in [
-        (Fault::CrashBefore, vec!["1"]),
-        (Fault::CrashAfter, vec!["1", "2"]),
-    ] {
+    for (fault, left) in [(Fault::CrashBefore, vec!["1"]), (Fault::CrashAfter, vec!["1", "2"])] {
         let engine = engine().await;
         let client = dynamodb(&engine, Some(nth("PutItem", 2, fault)), true);
         let crashed = run_invocation(async {
@@ -411,19 +334,10 @@ async fn an_event_is_archived_and_one_for_a_bus_that_is_not_there_is_refused() {
             .detail(r#"{"seq":1}"#)
             .build()
     };
-    let answer = client
-        .put_events()
-        .entries(entry("Bus"))
-        .entries(entry("Gone"))
-        .send()
-        .await
-        .unwrap();
+    let answer = client.put_events().entries(entry("Bus")).entries(entry("Gone")).send().await.unwrap();
 
     assert_eq!(answer.failed_entry_count(), 1);
-    assert_eq!(
-        answer.entries()[1].error_code(),
-        Some("ResourceNotFoundException")
-    );
+    assert_eq!(answer.entries()[1].error_code(), Some("ResourceNotFoundException"));
     assert_eq!(engine.bus_events().len(), 1);
     assert_eq!(engine.bus_events()[0].detail["seq"], 1);
 }
@@ -431,14 +345,7 @@ async fn an_event_is_archived_and_one_for_a_bus_that_is_not_there_is_refused() {
 #[tokio::test(start_paused = true)]
 async fn a_queue_that_is_not_there_is_a_typed_error() {
     let sqs = Sqs::of(&engine().await);
-    let error = sqs
-        .0
-        .get_queue_url()
-        .queue_name("Gone")
-        .send()
-        .await
-        .unwrap_err()
-        .into_service_error();
+    let error = sqs.0.get_queue_url().queue_name("Gone").send().await.unwrap_err().into_service_error();
     assert!(error.is_queue_does_not_exist(), "{error:?}");
 }
 
@@ -487,10 +394,7 @@ async fn many_messages_go_to_the_dead_letter_queue_at_once() {
 #[tokio::test(start_paused = true)]
 async fn what_is_put_into_the_state_in_memory_is_found_there() {
     let engine = engine().await;
-    engine
-        .state()
-        .put("checkpoint/Journal", &serde_json::json!(7))
-        .unwrap();
+    engine.state().put("checkpoint/Journal", &serde_json::json!(7)).unwrap();
     assert_eq!(engine.state().list("checkpoint/").unwrap().len(), 1);
 }
 
@@ -499,35 +403,14 @@ async fn stream_records_carry_the_time_of_the_engines_clock() {
     let engine = engine().await;
     write(&dynamodb(&engine, None, false), "a").await.unwrap();
     let streams = aws_sdk_dynamodbstreams::Client::new(&engine.sdk_config(None, false));
-    let arn = streams.list_streams().send().await.unwrap().streams()[0]
-        .stream_arn()
-        .unwrap()
-        .to_owned();
+    let arn = streams.list_streams().send().await.unwrap().streams()[0].stream_arn().unwrap().to_owned();
     let described = streams.describe_stream().stream_arn(&arn).send().await.unwrap();
-    let shard = described.stream_description().unwrap().shards()[0]
-        .shard_id()
-        .unwrap()
-        .to_owned();
+    let shard = described.stream_description().unwrap().shards()[0].shard_id().unwrap().to_owned();
     let iterator = streams.get_shard_iterator().stream_arn(&arn).shard_id(shard);
-    let iterator = iterator
-        .shard_iterator_type("TRIM_HORIZON".into())
-        .send()
-        .await
-        .unwrap()
-        .shard_iterator
-        .unwrap();
-    let records = streams
-        .get_records()
-        .shard_iterator(iterator)
-        .send()
-        .await
-        .unwrap();
-    let at = records.records()[0]
-        .dynamodb()
-        .unwrap()
-        .approximate_creation_date_time()
-        .unwrap()
-        .secs();
+    let iterator =
+        iterator.shard_iterator_type("TRIM_HORIZON".into()).send().await.unwrap().shard_iterator.unwrap();
+    let records = streams.get_records().shard_iterator(iterator).send().await.unwrap();
+    let at = records.records()[0].dynamodb().unwrap().approximate_creation_date_time().unwrap().secs();
     assert_eq!(at, 1_772_463_600);
 }
 
@@ -536,11 +419,8 @@ async fn a_batch_of_more_than_ten_has_the_error_of_the_service() {
     let sqs = Sqs::of(&engine().await);
     let mut batch = sqs.0.send_message_batch().queue_url(sqs.url("Jobs").await);
     for number in 0..11 {
-        let entry = SendMessageBatchRequestEntry::builder()
-            .id(number.to_string())
-            .message_body("x")
-            .build()
-            .unwrap();
+        let entry =
+            SendMessageBatchRequestEntry::builder().id(number.to_string()).message_body("x").build().unwrap();
         batch = batch.entries(entry);
     }
     let error = batch.send().await.unwrap_err().into_service_error();
@@ -551,19 +431,8 @@ async fn a_batch_of_more_than_ten_has_the_error_of_the_service() {
 async fn the_same_entry_id_twice_in_a_batch_is_refused() {
     let engine = engine().await;
     let sqs = Sqs::of(&engine);
-    let entry = || {
-        SendMessageBatchRequestEntry::builder()
-            .id("a")
-            .message_body("x")
-            .build()
-            .unwrap()
-    };
-    let batch = sqs
-        .0
-        .send_message_batch()
-        .queue_url(sqs.url("Jobs").await)
-        .entries(entry())
-        .entries(entry());
+    let entry = || SendMessageBatchRequestEntry::builder().id("a").message_body("x").build().unwrap();
+    let batch = sqs.0.send_message_batch().queue_url(sqs.url("Jobs").await).entries(entry()).entries(entry());
     assert!(batch.send().await.is_err());
 }
 
@@ -573,17 +442,14 @@ fn refused(change: impl Fn(&str) -> String) -> bool {
 
 #[test]
 fn a_fifo_queue_is_refused() {
-    assert!(refused(|text| text.replace(
-        "VisibilityTimeout: 60",
-        "VisibilityTimeout: 60\n      FifoQueue: true"
-    )));
+    assert!(refused(
+        |text| text.replace("VisibilityTimeout: 60", "VisibilityTimeout: 60\n      FifoQueue: true")
+    ));
 }
 
 #[test]
 fn an_unreadable_number_is_refused() {
-    assert!(refused(
-        |text| text.replace("VisibilityTimeout: 60", "VisibilityTimeout: soon")
-    ));
+    assert!(refused(|text| text.replace("VisibilityTimeout: 60", "VisibilityTimeout: soon")));
 }
 
 #[test]
@@ -595,18 +461,10 @@ fn a_parameter_without_a_value_is_named() {
 
 #[test]
 fn a_resource_whose_condition_is_false_is_left_out() {
-    let text = TEMPLATE.replace(
-        "Late: { Type: AWS::SQS::Queue, ",
-        "Late: { Type: AWS::SQS::Queue, Condition: Never, ",
-    );
+    let text = TEMPLATE
+        .replace("Late: { Type: AWS::SQS::Queue, ", "Late: { Type: AWS::SQS::Queue, Condition: Never, ");
     let text = format!("Conditions: {{ Never: !Equals [a, b] }}{text}");
-    assert!(
-        Template::parse(&text)
-            .unwrap()
-            .queues
-            .iter()
-            .all(|queue| queue.name != "Late")
-    );
+    assert!(Template::parse(&text).unwrap().queues.iter().all(|queue| queue.name != "Late"));
 }
 
 #[test]

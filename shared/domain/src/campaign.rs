@@ -48,12 +48,17 @@ impl CampaignStatus {
     /// The status after `command`, or `None` where the command makes no sense.
     pub fn after(self, command: CampaignCommand) -> Option<Self> {
         match (self, command) {
-            (Self::Created, CampaignCommand::Start) | (Self::Paused, CampaignCommand::Resume) => Some(Self::Running),
+            (Self::Created, CampaignCommand::Start) | (Self::Paused, CampaignCommand::Resume) => {
+                Some(Self::Running)
+            }
             (Self::Running, CampaignCommand::Pause) => Some(Self::Paused),
             (Self::Created | Self::Running | Self::Paused, CampaignCommand::Cancel) => Some(Self::Cancelled),
             (
                 Self::Created | Self::Running | Self::Paused | Self::Completed | Self::Cancelled,
-                CampaignCommand::Start | CampaignCommand::Pause | CampaignCommand::Resume | CampaignCommand::Cancel,
+                CampaignCommand::Start
+                | CampaignCommand::Pause
+                | CampaignCommand::Resume
+                | CampaignCommand::Cancel,
             ) => None,
         }
     }
@@ -186,9 +191,12 @@ mod tests {
     #[test]
     fn a_campaign_that_is_over_takes_no_command() {
         for status in [CampaignStatus::Completed, CampaignStatus::Cancelled] {
-            for command in
-                [CampaignCommand::Start, CampaignCommand::Pause, CampaignCommand::Resume, CampaignCommand::Cancel]
-            {
+            for command in [
+                CampaignCommand::Start,
+                CampaignCommand::Pause,
+                CampaignCommand::Resume,
+                CampaignCommand::Cancel,
+            ] {
                 assert_eq!(status.after(command), None);
             }
         }

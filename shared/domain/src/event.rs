@@ -11,7 +11,9 @@ use crate::law::LegalBasis;
 use crate::outcome::Outcome;
 use crate::pool::{ReleaseReason, Tier};
 use crate::retry::DoneReason;
-use crate::{AssignmentId, CallId, CampaignId, CompanyId, EventId, LeadId, PhoneNumber, Timestamp, TraceId, Usd};
+use crate::{
+    AssignmentId, CallId, CampaignId, CompanyId, EventId, LeadId, PhoneNumber, Timestamp, TraceId, Usd,
+};
 
 /// Who caused a change, when, and as part of what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +89,13 @@ pub struct Event {
 
 impl Event {
     /// The event that `cause` makes the `sequence`-th of `aggregate`.
-    pub fn new(cause: &Cause, company: &CompanyId, aggregate: Aggregate, sequence: u64, data: EventData) -> Self {
+    pub fn new(
+        cause: &Cause,
+        company: &CompanyId,
+        aggregate: Aggregate,
+        sequence: u64,
+        data: EventData,
+    ) -> Self {
         let digest = Sha256::digest(format!("{company}/{}#{sequence}", aggregate.key()));
         let chance = digest[..16].iter().fold(0u128, |bits, byte| bits << 8 | u128::from(*byte));
         Self {

@@ -141,16 +141,8 @@ impl DailyHours {
 
     /// These hours of a day in a zone. A clock time that a zone change skips or repeats is taken to the strict side.
     fn on(self, date: Date, zone: &Zone) -> Option<(Timestamp, Timestamp)> {
-        let opens = zone
-            .time_zone()
-            .to_ambiguous_timestamp(date.to_datetime(self.opens))
-            .later()
-            .ok()?;
-        let closes = zone
-            .time_zone()
-            .to_ambiguous_timestamp(date.to_datetime(self.closes))
-            .earlier()
-            .ok()?;
+        let opens = zone.time_zone().to_ambiguous_timestamp(date.to_datetime(self.opens)).later().ok()?;
+        let closes = zone.time_zone().to_ambiguous_timestamp(date.to_datetime(self.closes)).earlier().ok()?;
         Some((opens.into(), closes.into()))
     }
 
@@ -174,10 +166,7 @@ impl Rules {
     pub fn federal() -> Self {
         Self {
             version: "us-federal-1".to_owned(),
-            federal: DailyHours {
-                opens: Time::constant(8, 0, 0, 0),
-                closes: Time::constant(21, 0, 0, 0),
-            },
+            federal: DailyHours { opens: Time::constant(8, 0, 0, 0), closes: Time::constant(21, 0, 0, 0) },
             states: BTreeMap::new(),
         }
     }
@@ -212,33 +201,18 @@ pub fn candidate_zones(whereabouts: &Whereabouts) -> Result<Zones, NotDialable> 
     let Some(area) = Area::of_phone(&whereabouts.phone) else {
         // An unknown area code may be another country's: a zone alone does not make United States law apply.
         let north_american = whereabouts.phone.area_code().is_some();
-        return Err(if north_american {
-            NotDialable::UnknownZone
-        } else {
-            NotDialable::NotUnitedStates
-        });
+        return Err(if north_american { NotDialable::UnknownZone } else { NotDialable::NotUnitedStates });
     };
     match area.kind {
         AreaKind::UnitedStates => {}
         AreaKind::Abroad => return Err(NotDialable::NotUnitedStates),
         AreaKind::Placeless => return Err(NotDialable::NotGeographic),
     }
-    let zip = whereabouts
-        .zip
-        .as_deref()
-        .map(str::trim)
-        .filter(|zip| !zip.is_empty());
+    let zip = whereabouts.zip.as_deref().map(str::trim).filter(|zip| !zip.is_empty());
     let of_zip = zip.and_then(State::of_zip);
-    let address = [
-        (ZoneSource::Zip, &of_zip),
-        (ZoneSource::State, &whereabouts.state),
-    ];
+    let address = [(ZoneSource::Zip, &of_zip), (ZoneSource::State, &whereabouts.state)];
 
-    let mut found = Zones {
-        zones: Vec::new(),
-        sources: Vec::new(),
-        states: Vec::new(),
-    };
+    let mut found = Zones { zones: Vec::new(), sources: Vec::new(), states: Vec::new() };
     for (source, state) in address {
         if let Some(state) = state {
             found.add(source, state.zones(), Some(state));
@@ -246,27 +220,14 @@ pub fn candidate_zones(whereabouts: &Whereabouts) -> Result<Zones, NotDialable> 
     }
     // An address that leads nowhere (military post abroad, a damaged ZIP code) is not replaced by a guess.
     let lost = zip.is_some() && found.states.is_empty();
-    if area
-        .state
-        .as_ref()
-        .is_none_or(|state| !found.states.contains(state))
-    {
+    if area.state.as_ref().is_none_or(|state| !found.states.contains(state)) {
         found.add(ZoneSource::Phone, &area.zones, area.state.as_ref());
     }
 
-    match whereabouts
-        .zone
-        .as_deref()
-        .map(str::trim)
-        .filter(|zone| !zone.is_empty())
-    {
+    match whereabouts.zone.as_deref().map(str::trim).filter(|zone| !zone.is_empty()) {
         Some(name) => {
             let zone = name.parse().map_err(|_| NotDialable::InvalidZone)?;
-            Ok(Zones {
-                zones: vec![zone],
-                sources: vec![ZoneSource::Explicit],
-                states: found.states,
-            })
+            Ok(Zones { zones: vec![zone], sources: vec![ZoneSource::Explicit], states: found.states })
         }
         None if lost || found.zones.is_empty() => Err(NotDialable::UnknownZone),
         None => Ok(found),
@@ -316,11 +277,7 @@ pub fn window(rules: &Rules, zones: &Zones, now: Timestamp) -> Window {
             return Window::Never;
         };
         if opens_at == at {
-            return if at == now {
-                Window::Open { closes_at }
-            } else {
-                Window::Closed { opens_at }
-            };
+            return if at == now { Window::Open { closes_at } } else { Window::Closed { opens_at } };
         }
         if opens_at > now + AHEAD {
             return Window::Never;
@@ -348,11 +305,7 @@ mod tests {
 
     fn zones(names: &[&str]) -> Zones {
         let zones = names.iter().map(|name| name.parse().unwrap()).collect();
-        Zones {
-            zones,
-            sources: vec![ZoneSource::Explicit],
-            states: Vec::new(),
-        }
+        Zones { zones, sources: vec![ZoneSource::Explicit], states: Vec::new() }
     }
 
     fn names(zones: &Zones) -> Vec<&str> {
@@ -416,29 +369,17 @@ mod tests {
         }
         // Guam opens at 22:00 UTC: New York's evening is Guam's next morning.
         let far = zones(&["Pacific/Guam", "America/New_York"]);
-        assert_eq!(
-            window(&rules, &far, at("2026-01-15T02:00:00Z")),
-            closed_until("2026-01-15T22:00:00Z")
-        );
-        assert_eq!(
-            window(&rules, &far, at("2026-01-15T22:00:00Z")),
-            open_until("2026-01-16T02:00:00Z")
-        );
+        assert_eq!(window(&rules, &far, at("2026-01-15T02:00:00Z")), closed_until("2026-01-15T22:00:00Z"));
+        assert_eq!(window(&rules, &far, at("2026-01-15T22:00:00Z")), open_until("2026-01-16T02:00:00Z"));
     }
 
     #[test]
     fn zones_that_are_never_open_together_are_never_called() {
         let narrow = DailyHours::new(Time::constant(9, 0, 0, 0), Time::constant(17, 0, 0, 0)).unwrap();
-        let rules = Rules {
-            federal: narrow,
-            ..Rules::federal()
-        };
+        let rules = Rules { federal: narrow, ..Rules::federal() };
         let far = zones(&["Pacific/Guam", "America/New_York"]);
         assert_eq!(window(&rules, &far, at("2026-01-15T12:00:00Z")), Window::Never);
-        let none = Zones {
-            zones: Vec::new(),
-            ..far
-        };
+        let none = Zones { zones: Vec::new(), ..far };
         assert_eq!(
             window(&rules, &none, at("2026-01-15T12:00:00Z")),
             Window::Never,
@@ -450,15 +391,9 @@ mod tests {
     fn zones_that_meet_only_in_one_season_wait_for_it() {
         // From 08:00 to 14:00 New York is open until 19:00 UTC in winter and 18:00 UTC in summer, Honolulu from 18:00 UTC.
         let hours = DailyHours::new(Time::constant(8, 0, 0, 0), Time::constant(14, 0, 0, 0)).unwrap();
-        let rules = Rules {
-            federal: hours,
-            ..Rules::federal()
-        };
+        let rules = Rules { federal: hours, ..Rules::federal() };
         let both = zones(&["America/New_York", "Pacific/Honolulu"]);
-        assert_eq!(
-            window(&rules, &both, at("2026-07-01T12:00:00Z")),
-            closed_until("2026-11-01T18:00:00Z")
-        );
+        assert_eq!(window(&rules, &both, at("2026-07-01T12:00:00Z")), closed_until("2026-11-01T18:00:00Z"));
     }
 
     #[test]
@@ -472,10 +407,7 @@ mod tests {
         assert_eq!(rules.window_of(&"CA".parse().unwrap()), hours(8, 21));
         let dallas =
             candidate_zones(&whereabouts("+12145550100", None, None, Some("America/Chicago"))).unwrap();
-        assert_eq!(
-            window(&rules, &dallas, at("2026-01-15T14:30:00Z")),
-            closed_until("2026-01-15T15:00:00Z")
-        );
+        assert_eq!(window(&rules, &dallas, at("2026-01-15T14:30:00Z")), closed_until("2026-01-15T15:00:00Z"));
     }
 
     #[test]
@@ -483,30 +415,9 @@ mod tests {
         use ZoneSource::{Explicit, Phone, State, Zip};
         let cases: [(_, _, _, _, &[&str], &[ZoneSource]); 9] = [
             ("+12125550100", None, None, None, &["America/New_York"], &[Phone]),
-            (
-                "+12705550100",
-                None,
-                None,
-                None,
-                &["America/Chicago", "America/New_York"],
-                &[Phone],
-            ),
-            (
-                "+14155550100",
-                Some("CA"),
-                None,
-                None,
-                &["America/Los_Angeles"],
-                &[State],
-            ),
-            (
-                "+14155550100",
-                None,
-                Some("94105"),
-                None,
-                &["America/Los_Angeles"],
-                &[Zip],
-            ),
+            ("+12705550100", None, None, None, &["America/Chicago", "America/New_York"], &[Phone]),
+            ("+14155550100", Some("CA"), None, None, &["America/Los_Angeles"], &[State]),
+            ("+14155550100", None, Some("94105"), None, &["America/Los_Angeles"], &[Zip]),
             (
                 "+12125550100",
                 Some("CA"),
@@ -531,14 +442,7 @@ mod tests {
                 &["America/Los_Angeles", "America/New_York"],
                 &[Zip, State],
             ),
-            (
-                "+12125550100",
-                Some("CA"),
-                None,
-                Some("America/Denver"),
-                &["America/Denver"],
-                &[Explicit],
-            ),
+            ("+12125550100", Some("CA"), None, Some("America/Denver"), &["America/Denver"], &[Explicit]),
             (
                 "+12145550100",
                 Some("TX"),
@@ -572,12 +476,7 @@ mod tests {
             ("+12125550100", Some("09012"), None, NotDialable::UnknownZone),
             ("+12125550100", Some("2134"), None, NotDialable::UnknownZone),
             ("+12125550100", None, Some("Eastern"), NotDialable::InvalidZone),
-            (
-                "+12125550100",
-                None,
-                Some("Etc/Unknown"),
-                NotDialable::InvalidZone,
-            ),
+            ("+12125550100", None, Some("Etc/Unknown"), NotDialable::InvalidZone),
         ];
         for (phone, zip, zone, reason) in cases {
             assert_eq!(

@@ -6,6 +6,7 @@
 pub mod call;
 pub mod campaign;
 pub mod contact;
+pub mod decision;
 pub mod event;
 pub mod ids;
 pub mod law;

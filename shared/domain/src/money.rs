@@ -40,9 +40,15 @@ impl FromStr for Usd {
 
     /// Reads decimal text, scientific notation included; more than four decimals are rounded half to even.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let amount = Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text)).map_err(|_| InvalidUsd)?;
+        let amount = Decimal::from_str_exact(text)
+            .or_else(|_| Decimal::from_scientific(text))
+            .map_err(|_| InvalidUsd)?;
         let rounded = amount.round_dp_with_strategy(4, RoundingStrategy::MidpointNearestEven);
-        rounded.checked_mul(Decimal::from(10_000)).and_then(|scaled| scaled.to_i64()).map(Self).ok_or(InvalidUsd)
+        rounded
+            .checked_mul(Decimal::from(10_000))
+            .and_then(|scaled| scaled.to_i64())
+            .map(Self)
+            .ok_or(InvalidUsd)
     }
 }
 
@@ -93,7 +99,13 @@ mod tests {
 
     #[test]
     fn amounts_keep_four_decimals_exactly() {
-        for (text, written) in [("0.1432", "0.1432"), ("0", "0.0000"), ("1e-3", "0.0010"), ("12.34565", "12.3456"), ("0.00015", "0.0002")] {
+        for (text, written) in [
+            ("0.1432", "0.1432"),
+            ("0", "0.0000"),
+            ("1e-3", "0.0010"),
+            ("12.34565", "12.3456"),
+            ("0.00015", "0.0002"),
+        ] {
             assert_eq!(text.parse::<Usd>().unwrap().to_string(), written);
         }
         assert!("free".parse::<Usd>().is_err());

@@ -86,9 +86,7 @@ const TAKE_OFF_TAIL: &str = "\
 /// What the message asks for; none when it asks for something else, or for two of these at once.
 pub fn intent(text: &str) -> Option<Intent> {
     let mut intent = None;
-    for sentence in text.split([
-        '.', '!', '?', ';', '\n', '\u{3002}', '\u{ff0e}', '\u{ff61}', '\u{2026}',
-    ]) {
+    for sentence in text.split(['.', '!', '?', ';', '\n', '\u{3002}', '\u{ff0e}', '\u{ff61}', '\u{2026}']) {
         match (of_words(&words(sentence)), intent) {
             (Said::Nothing, _) => {}
             (Said::Asks(this), None) => intent = Some(this),
@@ -141,19 +139,14 @@ fn of_words(all: &[String]) -> Said {
 fn is_stop_request(words: &[&str]) -> bool {
     let words = without_courtesies(words);
     listed(STOP_REQUESTS, &words.join(" "))
-        || LEAVE_OFF
-            .split(" | ")
-            .any(|demand| begins(words, demand).is_some_and(is_contacting))
+        || LEAVE_OFF.split(" | ").any(|demand| begins(words, demand).is_some_and(is_contacting))
         || is_taking_off(words)
 }
 
 /// "calling me", "call or text this number", "the calls", "sending me messages".
 fn is_contacting(words: &[&str]) -> bool {
     let joins = |word: &str| ["or", "and", "nor"].contains(&word);
-    let start = words
-        .iter()
-        .position(|word| !listed(ARTICLES, word))
-        .unwrap_or(words.len());
+    let start = words.iter().position(|word| !listed(ARTICLES, word)).unwrap_or(words.len());
     let Some((first, rest)) = words[start..].split_first() else {
         return false;
     };
@@ -176,9 +169,7 @@ fn is_taking_off(words: &[&str]) -> bool {
     let Some((verb, rest)) = words.split_first() else {
         return false;
     };
-    let whom = rest
-        .iter()
-        .any(|word| ["me", "us", "number", "name"].contains(word));
+    let whom = rest.iter().any(|word| ["me", "us", "number", "name"].contains(word));
     let from = rest.iter().any(|word| ["from", "off", "out"].contains(word));
     let enough = match *verb {
         // One can be taken, and can opt, somewhere else.
@@ -207,18 +198,13 @@ fn without_courtesies<'a, 'b>(mut words: &'a [&'b str]) -> &'a [&'b str] {
 
 fn without_wish<'a, 'b>(words: &'a [&'b str]) -> &'a [&'b str] {
     let words = without_courtesies(words);
-    WISHES
-        .split(" | ")
-        .find_map(|wish| begins(words, wish))
-        .unwrap_or(words)
+    WISHES.split(" | ").find_map(|wish| begins(words, wish)).unwrap_or(words)
 }
 
 /// What follows after the words of `start`, when the words begin with them.
 fn begins<'a, 'b>(words: &'a [&'b str], start: &str) -> Option<&'a [&'b str]> {
     start.split(' ').try_fold(words, |rest, word| {
-        rest.split_first()
-            .filter(|(first, _)| **first == word)
-            .map(|(_, rest)| rest)
+        rest.split_first().filter(|(first, _)| **first == word).map(|(_, rest)| rest)
     })
 }
 
@@ -235,9 +221,7 @@ fn words(text: &str) -> Vec<String> {
             '\u{ff01}'..='\u{ff5e}' => {
                 let ascii = char::from_u32(u32::from(character) - 0xfee0).unwrap_or(' ');
                 plain.extend(
-                    ascii
-                        .to_lowercase()
-                        .map(|letter| if letter.is_alphanumeric() { letter } else { ' ' }),
+                    ascii.to_lowercase().map(|letter| if letter.is_alphanumeric() { letter } else { ' ' }),
                 );
             }
             '\'' | '\u{2018}' | '\u{2019}' | '\u{2bc}' | '`' => {}
@@ -259,10 +243,7 @@ mod tests {
     use super::*;
 
     fn each(messages: &str) -> impl Iterator<Item = &str> {
-        messages
-            .split(['|', '\n'])
-            .map(str::trim)
-            .filter(|message| !message.is_empty())
+        messages.split(['|', '\n']).map(str::trim).filter(|message| !message.is_empty())
     }
 
     #[test]

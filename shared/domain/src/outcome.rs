@@ -51,14 +51,8 @@ const NAMES: &[(&str, Outcome)] = &[
     ("customer-did-not-answer", Outcome::NoAnswer),
     ("customer-busy", Outcome::Busy),
     ("twilio-reported-customer-misdialed", Outcome::InvalidNumber),
-    (
-        "call.start.error-subscription-concurrency-limit-reached",
-        Outcome::CapacityLimited,
-    ),
-    (
-        "call.start.error-vapi-number-outbound-daily-limit",
-        Outcome::CapacityLimited,
-    ),
+    ("call.start.error-subscription-concurrency-limit-reached", Outcome::CapacityLimited),
+    ("call.start.error-vapi-number-outbound-daily-limit", Outcome::CapacityLimited),
     ("call-deleted", Outcome::Canceled),
     ("manually-canceled", Outcome::Canceled),
     ("scheduled-call-deleted", Outcome::Canceled),
@@ -79,18 +73,9 @@ const PREFIXES: &[(&str, Outcome)] = &[
     ("call.ending.hook-executed-", Outcome::Answered),
     ("call.in-progress.error-warm-transfer-", Outcome::Answered),
     // SIP answers of the called side (RFC 3261, section 21): nobody took the call in time, not here now, busy here.
-    (
-        "call.in-progress.error-providerfault-outbound-sip-408-",
-        Outcome::NoAnswer,
-    ),
-    (
-        "call.in-progress.error-providerfault-outbound-sip-480-",
-        Outcome::NoAnswer,
-    ),
-    (
-        "call.in-progress.error-providerfault-outbound-sip-486-",
-        Outcome::Busy,
-    ),
+    ("call.in-progress.error-providerfault-outbound-sip-408-", Outcome::NoAnswer),
+    ("call.in-progress.error-providerfault-outbound-sip-480-", Outcome::NoAnswer),
+    ("call.in-progress.error-providerfault-outbound-sip-486-", Outcome::Busy),
     ("call.in-progress.error-", Outcome::ProviderFailed),
     ("call.start.", Outcome::ProviderFailed),
     ("call-start-error-", Outcome::ProviderFailed),
@@ -194,10 +179,7 @@ mod tests {
         );
         let file = folder.join("vapi/ended-reasons.json");
         if !file.exists() {
-            eprintln!(
-                "skipped: {} is absent; DIALPOOL_CONTRACTS names the contracts folder",
-                file.display()
-            );
+            eprintln!("skipped: {} is absent; DIALPOOL_CONTRACTS names the contracts folder", file.display());
             return None;
         }
         Some(file)
@@ -224,10 +206,7 @@ mod tests {
         let cases = [
             ("customer-ended-call", Outcome::Answered),
             ("customer-ended-call-during-transfer", Outcome::Answered),
-            (
-                "call.in-progress.error-warm-transfer-max-duration",
-                Outcome::Answered,
-            ),
+            ("call.in-progress.error-warm-transfer-max-duration", Outcome::Answered),
             ("voicemail", Outcome::Voicemail),
             ("customer-did-not-answer", Outcome::NoAnswer),
             (
@@ -236,19 +215,13 @@ mod tests {
             ),
             ("customer-busy", Outcome::Busy),
             ("twilio-reported-customer-misdialed", Outcome::InvalidNumber),
-            (
-                "call.start.error-subscription-concurrency-limit-reached",
-                Outcome::CapacityLimited,
-            ),
+            ("call.start.error-subscription-concurrency-limit-reached", Outcome::CapacityLimited),
             ("call.start.error-get-assistant", Outcome::ProviderFailed),
             (
                 "call.in-progress.error-providerfault-outbound-sip-503-service-unavailable",
                 Outcome::ProviderFailed,
             ),
-            (
-                "call.in-progress.error-vapifault-openai-429-exceeded-quota",
-                Outcome::ProviderFailed,
-            ),
+            ("call.in-progress.error-vapifault-openai-429-exceeded-quota", Outcome::ProviderFailed),
             ("pipeline-no-available-llm-model", Outcome::ProviderFailed),
             ("manually-canceled", Outcome::Canceled),
         ];
@@ -268,12 +241,9 @@ mod tests {
 
     #[test]
     fn an_outcome_is_written_as_in_json() {
-        for outcome in [
-            Outcome::NoAnswer,
-            Outcome::InvalidNumber,
-            Outcome::ProviderFailed,
-            Outcome::CapacityLimited,
-        ] {
+        for outcome in
+            [Outcome::NoAnswer, Outcome::InvalidNumber, Outcome::ProviderFailed, Outcome::CapacityLimited]
+        {
             assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.to_string());
         }
     }

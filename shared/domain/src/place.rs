@@ -92,21 +92,13 @@ fn read_area(row: &'static str) -> Option<(&'static str, Area)> {
     let (state, zones) = (fields.next()?, fields.next()?);
     code.parse::<AreaCode>().ok()?;
     let area = match (kind, country) {
-        ("geographic", "US") => Area {
-            kind: AreaKind::UnitedStates,
-            state: Some(state.parse().ok()?),
-            zones: read_zones(zones)?,
-        },
-        ("geographic", _) => Area {
-            kind: AreaKind::Abroad,
-            state: None,
-            zones: Vec::new(),
-        },
-        ("toll_free" | "premium" | "other", "") => Area {
-            kind: AreaKind::Placeless,
-            state: None,
-            zones: Vec::new(),
-        },
+        ("geographic", "US") => {
+            Area { kind: AreaKind::UnitedStates, state: Some(state.parse().ok()?), zones: read_zones(zones)? }
+        }
+        ("geographic", _) => Area { kind: AreaKind::Abroad, state: None, zones: Vec::new() },
+        ("toll_free" | "premium" | "other", "") => {
+            Area { kind: AreaKind::Placeless, state: None, zones: Vec::new() }
+        }
         _ => return None,
     };
     Some((code, area))
@@ -116,11 +108,7 @@ fn read_zip(row: &'static str) -> Option<ZipRange> {
     let (first, rest) = row.split_once(',')?;
     let (last, state) = rest.split_once(',')?;
     let state = state.parse().ok()?;
-    Some(ZipRange {
-        first: zip_digits(first)?.to_owned(),
-        last: zip_digits(last)?.to_owned(),
-        state,
-    })
+    Some(ZipRange { first: zip_digits(first)?.to_owned(), last: zip_digits(last)?.to_owned(), state })
 }
 
 /// All zones of a list; none when one of them is unknown, so that a zone cannot get lost.
@@ -200,10 +188,7 @@ impl Place {
     /// The place of a lead: its state as given, else by its ZIP code, else by its phone. The area code is the phone's.
     pub fn resolve(state: Option<State>, zip: Option<&str>, phone: &PhoneNumber) -> Self {
         let of_phone = Self::of_phone(phone);
-        Self {
-            area: of_phone.area,
-            state: state.or_else(|| zip.and_then(State::of_zip)).or(of_phone.state),
-        }
+        Self { area: of_phone.area, state: state.or_else(|| zip.and_then(State::of_zip)).or(of_phone.state) }
     }
 }
 
@@ -213,9 +198,7 @@ impl FromStr for State {
     /// Reads two letters, upper or lower case.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let known = STATES.get_key_value(text.trim().to_ascii_uppercase().as_str());
-        known
-            .map(|(state, _)| Self(state))
-            .ok_or(InvalidPlace("not a state of the United States such as CA"))
+        known.map(|(state, _)| Self(state)).ok_or(InvalidPlace("not a state of the United States such as CA"))
     }
 }
 
@@ -225,9 +208,7 @@ impl FromStr for AreaCode {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.as_bytes() {
             [b'2'..=b'9', b'0'..=b'9', b'0'..=b'9'] => Ok(Self(text.to_owned())),
-            _ => Err(InvalidPlace(
-                "an area code is three digits, the first of them 2 to 9",
-            )),
+            _ => Err(InvalidPlace("an area code is three digits, the first of them 2 to 9")),
         }
     }
 }
@@ -301,11 +282,7 @@ mod tests {
 
     #[test]
     fn every_row_of_the_tables_is_read() {
-        assert_eq!(
-            (rows(STATES_CSV).count(), STATES.len()),
-            (56, 56),
-            "50 states, DC and 5 territories"
-        );
+        assert_eq!((rows(STATES_CSV).count(), STATES.len()), (56, 56), "50 states, DC and 5 territories");
         assert_eq!(rows(NANP_CSV).count(), AREAS.len());
         assert_eq!(rows(ZIP_CSV).count(), ZIPS.len());
         assert!(AREAS.len() > 450);
@@ -325,11 +302,7 @@ mod tests {
         // The two tables come from different sources: where they share no offset, one of them is wrong.
         let offset = |zone: &Zone, month| {
             let noon = jiff::civil::date(2026, month, 15).at(12, 0, 0, 0);
-            zone.time_zone()
-                .to_ambiguous_zoned(noon)
-                .compatible()
-                .unwrap()
-                .offset()
+            zone.time_zone().to_ambiguous_zoned(noon).compatible().unwrap().offset()
         };
         for (code, area) in AREAS.iter() {
             let Some(state) = &area.state else { continue };
@@ -338,24 +311,15 @@ mod tests {
                     .iter()
                     .any(|of_area| [1, 7].iter().all(|m| offset(of_state, *m) == offset(of_area, *m)))
             });
-            assert!(
-                agree,
-                "{code} in {state}: {:?} and {:?}",
-                area.zones,
-                state.zones()
-            );
+            assert!(agree, "{code} in {state}: {:?} and {:?}", area.zones, state.zones());
         }
     }
 
     #[test]
     fn an_overlay_has_the_zones_of_the_code_it_relieves() {
-        for (overlay, relieved) in [
-            ("364", "270"),
-            ("448", "850"),
-            ("458", "541"),
-            ("930", "812"),
-            ("689", "407"),
-        ] {
+        for (overlay, relieved) in
+            [("364", "270"), ("448", "850"), ("458", "541"), ("930", "812"), ("689", "407")]
+        {
             assert_eq!(AREAS[overlay].zones, AREAS[relieved].zones, "{overlay}");
         }
         assert_eq!(AREAS["364"].zones.len(), 2, "western Kentucky is on central time");
@@ -386,9 +350,9 @@ mod tests {
         for (zip, expected) in states {
             assert_eq!(State::of_zip(zip), Some(state(expected)), "{zip}");
         }
-        for zip in [
-            "", "2134", "941O5", "94105-", "94105-18", "09012", "34002", "96201", "96940", "00000", "94105é",
-        ] {
+        for zip in
+            ["", "2134", "941O5", "94105-", "94105-18", "09012", "34002", "96201", "96940", "00000", "94105é"]
+        {
             assert_eq!(State::of_zip(zip), None, "{zip}");
         }
     }
@@ -401,11 +365,7 @@ mod tests {
         let toronto = Place::of_phone(&phone("+14165550100"));
         assert_eq!((toronto.area.is_some(), toronto.state), (true, None));
         for placeless in ["+18005550100", "+19005550100", "+15005550100", "+493012345678"] {
-            assert_eq!(
-                Place::of_phone(&phone(placeless)),
-                Place::default(),
-                "{placeless}"
-            );
+            assert_eq!(Place::of_phone(&phone(placeless)), Place::default(), "{placeless}");
         }
     }
 
@@ -416,11 +376,7 @@ mod tests {
         assert_eq!(of(Some("TX"), Some("10001")).state, Some(state("TX")));
         assert_eq!(of(None, Some("10001")).state, Some(state("NY")));
         assert_eq!(of(None, Some("unknown")).state, Some(state("CA")));
-        assert_eq!(
-            of(Some("TX"), None).area.unwrap().as_str(),
-            "415",
-            "the area code is always the phone's"
-        );
+        assert_eq!(of(Some("TX"), None).area.unwrap().as_str(), "415", "the area code is always the phone's");
     }
 
     #[test]
@@ -432,20 +388,9 @@ mod tests {
         for text in ["", "41", "4155", "115", "015", "4a5"] {
             assert!(text.parse::<AreaCode>().is_err(), "{text}");
         }
-        for text in [
-            "",
-            "Eastern",
-            "EDT",
-            "America/Springfield",
-            "Etc/Unknown",
-            "Factory",
-            "+05:00",
-        ] {
+        for text in ["", "Eastern", "EDT", "America/Springfield", "Etc/Unknown", "Factory", "+05:00"] {
             assert!(text.parse::<Zone>().is_err(), "{text}");
         }
-        assert_eq!(
-            "america/new_york".parse::<Zone>().unwrap().as_str(),
-            "America/New_York"
-        );
+        assert_eq!("america/new_york".parse::<Zone>().unwrap().as_str(), "America/New_York");
     }
 }

@@ -143,9 +143,7 @@ pub fn plan(
         at = at.max(*last + minutes(policy.spacing_min));
     }
     // The attempt that would be one too many waits until the first of its 24 hours is out of them.
-    let first_of_24_h = attempts
-        .len()
-        .checked_sub(usize::from(policy.attempts_per_24_h.get()));
+    let first_of_24_h = attempts.len().checked_sub(usize::from(policy.attempts_per_24_h.get()));
     if let Some(first) = first_of_24_h.and_then(|index| attempts.get(index)) {
         at = at.max(*first + Duration::from_hours(24));
     }
@@ -169,7 +167,9 @@ pub fn hold_after(next: Next, ended_at: Timestamp) -> HoldAfter {
         Next::Done(DoneReason::InvalidNumber) => HoldAfter::Release(ReleaseReason::InvalidNumber),
         Next::Done(DoneReason::ProviderFailed) => HoldAfter::Release(ReleaseReason::ProviderFailed),
         Next::Done(DoneReason::Canceled) => HoldAfter::Release(ReleaseReason::Canceled),
-        Next::Done(DoneReason::OptedOut | DoneReason::Suppressed) => HoldAfter::Release(ReleaseReason::OptedOut),
+        Next::Done(DoneReason::OptedOut | DoneReason::Suppressed) => {
+            HoldAfter::Release(ReleaseReason::OptedOut)
+        }
         Next::Done(DoneReason::NotDialable) => HoldAfter::Release(ReleaseReason::Canceled),
     }
 }
@@ -212,27 +212,15 @@ mod tests {
     #[test]
     fn a_call_that_the_provider_had_no_line_for_is_tried_soon_and_is_no_attempt() {
         let policy = RetryPolicy::default();
-        assert_eq!(
-            plan(Outcome::CapacityLimited, &[], 0, MONDAY, &policy),
-            Next::At(after(2))
-        );
+        assert_eq!(plan(Outcome::CapacityLimited, &[], 0, MONDAY, &policy), Next::At(after(2)));
         let four = [MONDAY, after(1_440), after(2_880), after(4_320)];
-        assert_eq!(
-            plan(Outcome::CapacityLimited, &four, 0, after(5_760), &policy),
-            Next::At(after(5_762))
-        );
+        assert_eq!(plan(Outcome::CapacityLimited, &four, 0, after(5_760), &policy), Next::At(after(5_762)));
     }
 
     #[test]
     fn a_provider_failure_is_tried_again_once_per_contact() {
         let attempts = [MONDAY, after(31)];
-        let again = plan(
-            Outcome::ProviderFailed,
-            &attempts,
-            2,
-            after(32),
-            &RetryPolicy::default(),
-        );
+        let again = plan(Outcome::ProviderFailed, &attempts, 2, after(32), &RetryPolicy::default());
         assert_eq!(again, Next::Done(DoneReason::ProviderFailed));
     }
 
@@ -247,30 +235,15 @@ mod tests {
 
     #[test]
     fn a_short_delay_gives_way_to_the_spacing_after_an_attempt_that_rang() {
-        let policy = RetryPolicy {
-            no_answer_min: 10,
-            busy_min: 10,
-            ..RetryPolicy::default()
-        };
-        assert_eq!(
-            plan(Outcome::NoAnswer, &[MONDAY], 0, after(1), &policy),
-            Next::At(after(120))
-        );
-        assert_eq!(
-            plan(Outcome::Busy, &[MONDAY], 0, after(1), &policy),
-            Next::At(after(11))
-        );
+        let policy = RetryPolicy { no_answer_min: 10, busy_min: 10, ..RetryPolicy::default() };
+        assert_eq!(plan(Outcome::NoAnswer, &[MONDAY], 0, after(1), &policy), Next::At(after(120)));
+        assert_eq!(plan(Outcome::Busy, &[MONDAY], 0, after(1), &policy), Next::At(after(11)));
     }
 
     #[test]
     fn after_the_fifth_attempt_there_is_no_other() {
         let attempts = [MONDAY, after(1_500), after(3_000), after(4_500), after(6_000)];
-        for outcome in [
-            Outcome::Busy,
-            Outcome::NoAnswer,
-            Outcome::Voicemail,
-            Outcome::Other,
-        ] {
+        for outcome in [Outcome::Busy, Outcome::NoAnswer, Outcome::Voicemail, Outcome::Other] {
             let next = plan(outcome, &attempts, 0, after(6_001), &RetryPolicy::default());
             assert_eq!(next, Next::Done(DoneReason::AttemptsUsedUp));
         }
@@ -283,14 +256,8 @@ mod tests {
             (Next::At(after(720)), HoldAfter::KeepUntil(after(780))),
             (Next::At(after(721)), HoldAfter::Release(ReleaseReason::NextDay)),
             (Next::Done(DoneReason::Reached), HoldAfter::Keep),
-            (
-                Next::Done(DoneReason::AttemptsUsedUp),
-                HoldAfter::Release(ReleaseReason::AttemptsUsedUp),
-            ),
-            (
-                Next::Done(DoneReason::OptedOut),
-                HoldAfter::Release(ReleaseReason::OptedOut),
-            ),
+            (Next::Done(DoneReason::AttemptsUsedUp), HoldAfter::Release(ReleaseReason::AttemptsUsedUp)),
+            (Next::Done(DoneReason::OptedOut), HoldAfter::Release(ReleaseReason::OptedOut)),
         ];
         for (next, hold) in cases {
             assert_eq!(hold_after(next, MONDAY), hold, "{next:?}");
@@ -300,13 +267,7 @@ mod tests {
     #[test]
     fn a_policy_names_only_what_it_changes() {
         let policy: RetryPolicy = serde_json::from_str(r#"{"attempts":3}"#).unwrap();
-        assert_eq!(
-            policy,
-            RetryPolicy {
-                attempts: NonZeroU8::new(3).unwrap(),
-                ..RetryPolicy::default()
-            }
-        );
+        assert_eq!(policy, RetryPolicy { attempts: NonZeroU8::new(3).unwrap(), ..RetryPolicy::default() });
         for refused in [r#"{"attempts":0}"#, r#"{"attempt":3}"#] {
             assert!(serde_json::from_str::<RetryPolicy>(refused).is_err(), "{refused}");
         }

@@ -132,7 +132,10 @@ pub mod millis {
         use serde::{Deserialize, Deserializer, Serializer};
 
         /// Writes the moment as milliseconds since 1970, or nothing.
-        pub fn serialize<S: Serializer>(moment: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+        pub fn serialize<S: Serializer>(
+            moment: &Option<Timestamp>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
             match moment {
                 Some(moment) => serializer.serialize_some(&moment.as_millis()),
                 None => serializer.serialize_none(),
@@ -140,7 +143,9 @@ pub mod millis {
         }
 
         /// Reads milliseconds since 1970, or nothing.
-        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+        pub fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<Timestamp>, D::Error> {
             Ok(Option::<i64>::deserialize(deserializer)?.map(Timestamp::from_millis))
         }
     }

@@ -105,7 +105,11 @@ impl Store {
         self.get("campaign", &self.tables.dialing, keys::campaign(id)).await
     }
 
-    async fn campaign_item_of(&self, company: &CompanyId, id: &CampaignId) -> Result<Option<CampaignItem>, StoreError> {
+    async fn campaign_item_of(
+        &self,
+        company: &CompanyId,
+        id: &CampaignId,
+    ) -> Result<Option<CampaignItem>, StoreError> {
         Ok(self.campaign_item(id).await?.filter(|item| item.company == *company))
     }
 
@@ -113,7 +117,11 @@ impl Store {
     ///
     /// # Errors
     /// When the store gives no answer.
-    pub async fn campaign(&self, company: &CompanyId, id: &CampaignId) -> Result<Option<Campaign>, StoreError> {
+    pub async fn campaign(
+        &self,
+        company: &CompanyId,
+        id: &CampaignId,
+    ) -> Result<Option<Campaign>, StoreError> {
         Ok(self.campaign_item_of(company, id).await?.map(Campaign::from))
     }
 
@@ -137,7 +145,9 @@ impl Store {
         command: CampaignCommand,
     ) -> Result<Commanded, StoreError> {
         for _round in 0..ROUNDS {
-            let Some(item) = self.campaign_item_of(company, id).await? else { return Ok(Commanded::NotFound) };
+            let Some(item) = self.campaign_item_of(company, id).await? else {
+                return Ok(Commanded::NotFound);
+            };
             let wanted = match command {
                 CampaignCommand::Start | CampaignCommand::Resume => CampaignStatus::Running,
                 CampaignCommand::Pause => CampaignStatus::Paused,
@@ -238,12 +248,18 @@ impl Store {
             let mut rounds = 0..ROUNDS;
             while !chunk.is_empty() {
                 if rounds.next().is_none() {
-                    return Err(StoreError::Busy(format!("campaign {id} changed under {ROUNDS} attempts to add to it")));
+                    return Err(StoreError::Busy(format!(
+                        "campaign {id} changed under {ROUNDS} attempts to add to it"
+                    )));
                 }
-                let Some(campaign) = self.campaign_item_of(company, id).await? else { return Ok(Added::NotFound) };
+                let Some(campaign) = self.campaign_item_of(company, id).await? else {
+                    return Ok(Added::NotFound);
+                };
                 match campaign.campaign_status {
                     CampaignStatus::Created | CampaignStatus::Running | CampaignStatus::Paused => {}
-                    over @ (CampaignStatus::Completed | CampaignStatus::Cancelled) => return Ok(Added::Over(over)),
+                    over @ (CampaignStatus::Completed | CampaignStatus::Cancelled) => {
+                        return Ok(Added::Over(over));
+                    }
                 }
                 let writes = self.chunk_writes(cause, &campaign, &chunk)?;
                 match self.transact(writes).await? {
@@ -381,7 +397,11 @@ impl Store {
     ///
     /// # Errors
     /// When the store gives no answer.
-    pub async fn contact(&self, campaign: &CampaignId, phone: &PhoneNumber) -> Result<Option<Contact>, StoreError> {
+    pub async fn contact(
+        &self,
+        campaign: &CampaignId,
+        phone: &PhoneNumber,
+    ) -> Result<Option<Contact>, StoreError> {
         self.contact_item(campaign, phone).await?.map(Contact::try_from).transpose()
     }
 
@@ -465,7 +485,8 @@ impl Store {
             .value(":reason", items::attribute("reason", &reason)?)
             .value(":version", contact.version)
             .value(":next", contact.version + 1),
-            Write::update(&self.tables.dialing, keys::campaign(&campaign.id), "ADD n_open :less").value(":less", -1i64),
+            Write::update(&self.tables.dialing, keys::campaign(&campaign.id), "ADD n_open :less")
+                .value(":less", -1i64),
             self.contact_finished(cause, &campaign.company, &campaign.id, contact, reason)?,
         ];
         Ok(matches!(self.transact(writes).await?, Transacted::Done))
@@ -565,7 +586,9 @@ impl TryFrom<ContactItem> for Contact {
             (Some(call_id), Some(_lease), None) => ContactState::InFlight { call_id },
             (None, Some(due_at), None) => ContactState::Pending { due_at },
             (None, None, Some(reason)) => ContactState::Done { reason },
-            _ => return Err(StoreError::unreadable("contact", "neither pending, in flight nor done")),
+            _ => {
+                return Err(StoreError::unreadable("contact", "neither pending, in flight nor done"));
+            }
         };
         Ok(Self {
             phone: item.e164,

@@ -103,7 +103,10 @@ pub enum Moved {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct LogEntry {
     /// When it was taken in.
-    #[serde(rename(deserialize = "logged_at"), deserialize_with = "dialpool_domain::time::millis::deserialize")]
+    #[serde(
+        rename(deserialize = "logged_at"),
+        deserialize_with = "dialpool_domain::time::millis::deserialize"
+    )]
     pub at: Timestamp,
     /// The body as it came.
     pub body: String,
@@ -126,7 +129,8 @@ impl Store {
     /// # Errors
     /// When the store gives no answer.
     pub async fn account_slots(&self, account: &str) -> Result<Vec<String>, StoreError> {
-        let line: Option<LineItem> = self.get("line", &self.tables.dialing, keys::account_line(account)).await?;
+        let line: Option<LineItem> =
+            self.get("line", &self.tables.dialing, keys::account_line(account)).await?;
         Ok(line.map(|line| line.slots.into_keys().collect()).unwrap_or_default())
     }
 
@@ -141,11 +145,17 @@ impl Store {
             self.get::<NumberItem>("number", &self.tables.pool, number_key),
             self.assignment_item(company, &claim.hold.assignment_id),
         )?;
-        let (Some(number), Some(assignment)) = (number, assignment) else { return Ok(Claimed::NumberLost) };
-        if number.assignment_id.as_ref() != Some(&claim.hold.assignment_id) || assignment.release_at <= cause.at {
+        let (Some(number), Some(assignment)) = (number, assignment) else {
+            return Ok(Claimed::NumberLost);
+        };
+        if number.assignment_id.as_ref() != Some(&claim.hold.assignment_id)
+            || assignment.release_at <= cause.at
+        {
             return Ok(Claimed::NumberLost);
         }
-        let Some(provider_number_id) = number.vapi_id else { return Ok(Claimed::NumberNotAtProvider) };
+        let Some(provider_number_id) = number.vapi_id else {
+            return Ok(Claimed::NumberNotAtProvider);
+        };
         let call = CallItem {
             call_id: claim.call_id.clone(),
             company: company.clone(),
@@ -287,17 +297,21 @@ impl Store {
         unclear: Option<&str>,
     ) -> Result<Moved, StoreError> {
         for _round in 0..ROUNDS {
-            let Some(item) = self.call_item(id).await? else { return Ok(Moved::NotFound) };
+            let Some(item) = self.call_item(id).await? else {
+                return Ok(Moved::NotFound);
+            };
             if let Some(known) = other_call(&item, provider_call_id) {
                 return Ok(Moved::OtherCall { known });
             }
             let data = match next {
-                CallState::Accepted => {
-                    EventData::CallAccepted { provider_call_id: provider_call_id.unwrap_or_default().to_owned() }
-                }
+                CallState::Accepted => EventData::CallAccepted {
+                    provider_call_id: provider_call_id.unwrap_or_default().to_owned(),
+                },
                 CallState::Ringing => EventData::CallRinging {},
                 CallState::InProgress => EventData::CallInProgress {},
-                CallState::Unknown => EventData::CallUnknown { cause: unclear.unwrap_or_default().to_owned() },
+                CallState::Unknown => {
+                    EventData::CallUnknown { cause: unclear.unwrap_or_default().to_owned() }
+                }
                 CallState::Intent
                 | CallState::Ended
                 | CallState::Failed
@@ -312,7 +326,8 @@ impl Store {
             } else {
                 cause.at + SILENT_AFTER
             };
-            let mut expression = "SET call_state = :state, item_version = :next, check_at = :check".to_owned();
+            let mut expression =
+                "SET call_state = :state, item_version = :next, check_at = :check".to_owned();
             if provider_call_id.is_some() {
                 expression.push_str(", provider_call_id = :provider");
             }
@@ -329,8 +344,10 @@ impl Store {
                 self.journal(cause, &item.company, Aggregate::Call(id.clone()), item.item_version + 1, data)?;
             match self.transact(vec![write, event]).await? {
                 Transacted::Done => {
-                    let provider_call_id = provider_call_id.map(str::to_owned).or(item.provider_call_id.clone());
-                    let moved = CallItem { call_state: next, provider_call_id, check_at: Some(check_at), ..item };
+                    let provider_call_id =
+                        provider_call_id.map(str::to_owned).or(item.provider_call_id.clone());
+                    let moved =
+                        CallItem { call_state: next, provider_call_id, check_at: Some(check_at), ..item };
                     return Ok(Moved::Done(Box::new(moved.into())));
                 }
                 Transacted::Refused(_) => {}
@@ -355,7 +372,13 @@ impl Store {
     ///
     /// # Errors
     /// When the store gives no answer; it can be repeated.
-    pub async fn log_call(&self, at: Timestamp, id: &CallId, entry: &str, body: &str) -> Result<(), StoreError> {
+    pub async fn log_call(
+        &self,
+        at: Timestamp,
+        id: &CallId,
+        entry: &str,
+        body: &str,
+    ) -> Result<(), StoreError> {
         let mut item = keys::call_log(id, entry);
         item.insert("logged_at".to_owned(), at.into_attribute());
         item.insert("body".to_owned(), body.into_attribute());
@@ -421,7 +444,9 @@ impl Store {
 
 /// The write that takes a slot, until somebody looks at `silent_at` what became of the call.
 fn take_slot(table: &str, key: Item, call: &CallId, silent_at: Timestamp) -> Write {
-    Write::update(table, key, "SET slots.#call = :silent_at").name("#call", call.as_str()).value(":silent_at", silent_at)
+    Write::update(table, key, "SET slots.#call = :silent_at")
+        .name("#call", call.as_str())
+        .value(":silent_at", silent_at)
 }
 
 /// The provider's id that is known of a call, when it is another than the one reported.

@@ -33,7 +33,7 @@ impl StoreError {
         }
     }
 
-    pub(crate) fn unreadable(entity: &'static str, cause: impl ToString) -> Self {
+    pub(crate) fn unreadable(entity: &'static str, cause: impl std::fmt::Display) -> Self {
         Self::Unreadable { entity, cause: cause.to_string() }
     }
 }

@@ -80,7 +80,9 @@ impl Store {
             Transacted::Done => return Ok(Begun::Fresh),
             Transacted::Refused(refusal) => refusal,
         };
-        let Some(found) = refusal.found(0) else { return Ok(Begun::UnderWay) };
+        let Some(found) = refusal.found(0) else {
+            return Ok(Begun::UnderWay);
+        };
         let found: RecordItem = items::read("idempotency record", found.clone())?;
         Ok(match found.answer {
             _ if found.request_sha256 != request_sha256 => Begun::OtherRequest,

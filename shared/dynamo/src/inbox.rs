@@ -18,7 +18,12 @@ impl Store {
     ///
     /// # Errors
     /// When the store gives no answer: the body must not be acknowledged.
-    pub async fn put_inbox_body(&self, now: Timestamp, reference: &str, body: &[u8]) -> Result<(), StoreError> {
+    pub async fn put_inbox_body(
+        &self,
+        now: Timestamp,
+        reference: &str,
+        body: &[u8],
+    ) -> Result<(), StoreError> {
         let parts: Vec<&[u8]> = body.chunks(PART_BYTES).collect();
         for (part, bytes) in parts.iter().enumerate() {
             let mut item = keys::inbox_part(reference, part);
@@ -35,7 +40,9 @@ impl Store {
     /// # Errors
     /// When the store gives no answer, or some part is missing.
     pub async fn inbox_body(&self, reference: &str) -> Result<Vec<u8>, StoreError> {
-        let missing = |part: usize| StoreError::unreadable("inbox body", format!("part {part} of {reference} is missing"));
+        let missing = |part: usize| {
+            StoreError::unreadable("inbox body", format!("part {part} of {reference} is missing"))
+        };
         let mut body = Vec::new();
         let mut parts = 1;
         let mut part = 0;
@@ -45,7 +52,8 @@ impl Store {
             let item = request.consistent_read(true).send().await?.item.ok_or_else(|| missing(part))?;
             let bytes = item.get("body").and_then(|body| body.as_b().ok()).ok_or_else(|| missing(part))?;
             body.extend_from_slice(bytes.as_ref());
-            parts = item.get("parts").and_then(|n| n.as_n().ok()?.parse().ok()).ok_or_else(|| missing(part))?;
+            parts =
+                item.get("parts").and_then(|n| n.as_n().ok()?.parse().ok()).ok_or_else(|| missing(part))?;
             part += 1;
         }
         Ok(body)

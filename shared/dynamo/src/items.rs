@@ -27,7 +27,8 @@ pub(crate) fn read<T: DeserializeOwned>(entity: &'static str, item: Item) -> Res
 
 /// Writes an item: `key`, and the attributes of `body`.
 pub(crate) fn write<T: Serialize>(entity: &'static str, key: Item, body: &T) -> Result<Item, StoreError> {
-    let mut item: Item = serde_dynamo::to_item(body).map_err(|error| StoreError::unreadable(entity, error))?;
+    let mut item: Item =
+        serde_dynamo::to_item(body).map_err(|error| StoreError::unreadable(entity, error))?;
     item.extend(key);
     Ok(item)
 }

@@ -3,8 +3,8 @@
 //! It is the outbox (its stream feeds the event bus), the feed and the audit trail at once. An event is never changed
 //! and never removed by this program.
 
-use dialpool_domain::event::{Aggregate, Cause, Event, EventData};
 use dialpool_domain::CompanyId;
+use dialpool_domain::event::{Aggregate, Cause, Event, EventData};
 
 use crate::transaction::{IntoAttribute, Write};
 use crate::{Store, StoreError, items, keys};
@@ -28,7 +28,11 @@ impl Store {
     ///
     /// # Errors
     /// When the store does not answer, or an event cannot be read.
-    pub async fn events_of(&self, company: &CompanyId, aggregate: &Aggregate) -> Result<Vec<Event>, StoreError> {
+    pub async fn events_of(
+        &self,
+        company: &CompanyId,
+        aggregate: &Aggregate,
+    ) -> Result<Vec<Event>, StoreError> {
         let mut pages = self
             .client
             .query()
@@ -39,10 +43,7 @@ impl Store {
                 ":pk",
                 keys::journal_partition(company, &aggregate.key()).into_attribute(),
             )
-            .expression_attribute_values(
-                ":event",
-                keys::EVENT_PREFIX.into_attribute(),
-            )
+            .expression_attribute_values(":event", keys::EVENT_PREFIX.into_attribute())
             .into_paginator()
             .items()
             .send();
@@ -60,7 +61,8 @@ impl Store {
 /// When an event cannot be read.
 pub fn event_of_stream_image(image: serde_dynamo::Item) -> Result<Option<Event>, StoreError> {
     let sort_key = image.get("sk");
-    let is_event = matches!(sort_key, Some(serde_dynamo::AttributeValue::S(sk)) if sk.starts_with(keys::EVENT_PREFIX));
+    let is_event =
+        matches!(sort_key, Some(serde_dynamo::AttributeValue::S(sk)) if sk.starts_with(keys::EVENT_PREFIX));
     if !is_event {
         return Ok(None);
     }

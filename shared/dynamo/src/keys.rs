@@ -86,7 +86,6 @@ pub(crate) fn call_log(call: &CallId, entry: &str) -> Item {
     key(call_partition(call), format!("{LOG_PREFIX}{entry}"))
 }
 
-
 pub(crate) fn account_line(account: &str) -> Item {
     key(format!("ACCOUNT#{account}"), "LINE")
 }

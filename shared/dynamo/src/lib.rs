@@ -5,6 +5,7 @@
 //! and [`StoreError::is_transient`] says whether trying again may help.
 
 mod campaigns;
+mod decisions;
 mod dialing;
 mod error;
 mod idempotency;
@@ -19,6 +20,7 @@ mod suppression;
 mod transaction;
 
 pub use campaigns::{Added, Commanded, ContactPage};
+pub use decisions::{Decided, StoredDecision};
 pub use dialing::{Claim, Claimed, LineLimits, LogEntry, Moved};
 pub use error::StoreError;
 pub use idempotency::{Begun, StoredAnswer};

@@ -111,7 +111,9 @@ impl Store {
         let found: Option<ApiKey> = self.get("API key", &self.tables.people, keys::api_key(key_id)).await?;
         Ok(match found {
             None => KeyFound::Unknown,
-            Some(key) if key.revoked_at.is_some() || key.valid_until.is_some_and(|end| end <= now) => KeyFound::Over,
+            Some(key) if key.revoked_at.is_some() || key.valid_until.is_some_and(|end| end <= now) => {
+                KeyFound::Over
+            }
             Some(key) => KeyFound::Valid(key),
         })
     }

@@ -230,7 +230,9 @@ impl Store {
                 return Ok(Assigned::Exhausted { next_at: seen.next_at });
             }
             for _choice in 0..CHOICES {
-                let Some(candidate) = self.choose(&mut seen.candidates, request, losses) else { break };
+                let Some(candidate) = self.choose(&mut seen.candidates, request, losses) else {
+                    break;
+                };
                 match self.take(cause, request, &candidate).await? {
                     Ok(hold) => {
                         if losses == 0 {
@@ -275,7 +277,11 @@ impl Store {
         let mut known = BTreeSet::new();
         for (tier, rows) in [(Tier::Area, area), (Tier::State, state), (Tier::Any, any)] {
             for item in rows {
-                let over_at = if item.assignment_id.is_some() { item.available_at + CLOCK_SKEW } else { item.available_at };
+                let over_at = if item.assignment_id.is_some() {
+                    item.available_at + CLOCK_SKEW
+                } else {
+                    item.available_at
+                };
                 if over_at > now {
                     if tier == Tier::Any {
                         next_at = Some(next_at.map_or(over_at, |next: Timestamp| next.min(over_at)));
@@ -326,7 +332,10 @@ impl Store {
             .key_condition_expression("pk = :pool AND #available BETWEEN :first AND :now")
             .expression_attribute_names("#available", attribute)
             .expression_attribute_values(":pool", keys::pool(company).into_attribute())
-            .expression_attribute_values(":first", keys::by_place(place, Timestamp::from_millis(0)).into_attribute())
+            .expression_attribute_values(
+                ":first",
+                keys::by_place(place, Timestamp::from_millis(0)).into_attribute(),
+            )
             .expression_attribute_values(":now", keys::by_place(place, now).into_attribute())
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
@@ -431,7 +440,9 @@ impl Store {
         match self.transact(writes).await? {
             Transacted::Done => Ok(Ok(hold)),
             // A repeated transaction whose first answer was lost finds its own assignment.
-            Transacted::Refused(refusal) if refusal.found_text(1, "assignment_id") == Some(assignment_id.as_str()) => {
+            Transacted::Refused(refusal)
+                if refusal.found_text(1, "assignment_id") == Some(assignment_id.as_str()) =>
+            {
                 Ok(Ok(hold))
             }
             Transacted::Refused(refusal) if refusal.at(1) => Ok(Err(Lost::Lead)),
@@ -440,7 +451,12 @@ impl Store {
     }
 
     /// The writes, number apart, that end a hold: the lead's hold, the assignment, the event.
-    pub(crate) fn close(&self, cause: &Cause, company: &CompanyId, over: &Over<'_>) -> Result<Vec<Write>, StoreError> {
+    pub(crate) fn close(
+        &self,
+        cause: &Cause,
+        company: &CompanyId,
+        over: &Over<'_>,
+    ) -> Result<Vec<Write>, StoreError> {
         Ok(vec![
             Write::update(
                 &self.tables.pool,
@@ -519,10 +535,8 @@ impl Store {
         id: &AssignmentId,
         reason: ReleaseReason,
     ) -> Result<Changed, StoreError> {
-        self.end_hold(cause, company, id, |assignment| {
-            Some((reason, assignment.release_at.min(cause.at)))
-        })
-        .await
+        self.end_hold(cause, company, id, |assignment| Some((reason, assignment.release_at.min(cause.at))))
+            .await
     }
 
     /// Writes down that a hold is over whose time is over: the sweeper's work. A hold that is not over, give or take
@@ -562,14 +576,21 @@ impl Store {
         end: impl Fn(&AssignmentItem) -> Option<(ReleaseReason, Timestamp)>,
     ) -> Result<Changed, StoreError> {
         for _round in 0..ROUNDS {
-            let Some(assignment) = self.assignment_item(company, id).await? else { return Ok(Changed::NotFound) };
+            let Some(assignment) = self.assignment_item(company, id).await? else {
+                return Ok(Changed::NotFound);
+            };
             if assignment.ended_at.is_some() {
                 return Ok(Changed::AlreadyOver(assignment.into()));
             }
-            let Some((reason, ended_at)) = end(&assignment) else { return Ok(Changed::Done(assignment.into())) };
+            let Some((reason, ended_at)) = end(&assignment) else {
+                return Ok(Changed::Done(assignment.into()));
+            };
             let key = keys::number(company, &assignment.e164);
             let Some(number) = self.get::<NumberItem>("number", &self.tables.pool, key).await? else {
-                return Err(StoreError::unreadable("assignment", format!("{id} holds a number that is not there")));
+                return Err(StoreError::unreadable(
+                    "assignment",
+                    format!("{id} holds a number that is not there"),
+                ));
             };
             let available_at = number.rest_until.map_or(ended_at, |rest| rest.max(ended_at));
             let over = Over {
@@ -584,7 +605,8 @@ impl Store {
             writes.extend(self.close(cause, company, &over)?);
             match self.transact(writes).await? {
                 Transacted::Done => {
-                    let ended = AssignmentItem { ended_at: Some(ended_at), end_reason: Some(reason), ..assignment };
+                    let ended =
+                        AssignmentItem { ended_at: Some(ended_at), end_reason: Some(reason), ..assignment };
                     return Ok(Changed::Done(ended.into()));
                 }
                 Transacted::Refused(_) => {}
@@ -634,7 +656,9 @@ impl Store {
         end: impl Fn(&AssignmentItem) -> (Timestamp, Option<Timestamp>),
     ) -> Result<Changed, StoreError> {
         for _round in 0..ROUNDS {
-            let Some(assignment) = self.assignment_item(company, id).await? else { return Ok(Changed::NotFound) };
+            let Some(assignment) = self.assignment_item(company, id).await? else {
+                return Ok(Changed::NotFound);
+            };
             if assignment.ended_at.is_some() || assignment.release_at <= cause.at {
                 return Ok(Changed::AlreadyOver(assignment.into()));
             }
@@ -644,7 +668,9 @@ impl Store {
             }
             match self.transact(self.moved(cause, company, &assignment, release_at, appointment_at)?).await? {
                 Transacted::Done => {
-                    return Ok(Changed::Done(AssignmentItem { release_at, appointment_at, ..assignment }.into()));
+                    return Ok(Changed::Done(
+                        AssignmentItem { release_at, appointment_at, ..assignment }.into(),
+                    ));
                 }
                 Transacted::Refused(_) => {}
             }
@@ -670,7 +696,13 @@ impl Store {
             .bind(":version", assignment.hold_version)
             .write();
         let mut writes = vec![number];
-        writes.extend(self.moved_apart_from_number(cause, company, assignment, release_at, appointment_at)?);
+        writes.extend(self.moved_apart_from_number(
+            cause,
+            company,
+            assignment,
+            release_at,
+            appointment_at,
+        )?);
         Ok(writes)
     }
 
@@ -687,7 +719,9 @@ impl Store {
             &self.tables.pool,
             keys::assignment(company, &assignment.assignment_id),
             match appointment_at {
-                Some(_) => "SET release_at = :release_at, hold_version = :next, appointment_at = :appointment",
+                Some(_) => {
+                    "SET release_at = :release_at, hold_version = :next, appointment_at = :appointment"
+                }
                 None => "SET release_at = :release_at, hold_version = :next REMOVE appointment_at",
             },
         )
@@ -741,7 +775,11 @@ impl Store {
     ///
     /// # Errors
     /// When the store gives no answer.
-    pub async fn assignment(&self, company: &CompanyId, id: &AssignmentId) -> Result<Option<Assignment>, StoreError> {
+    pub async fn assignment(
+        &self,
+        company: &CompanyId,
+        id: &AssignmentId,
+    ) -> Result<Option<Assignment>, StoreError> {
         Ok(self.assignment_item(company, id).await?.map(Assignment::from))
     }
 
@@ -778,8 +816,10 @@ impl Store {
                 .send();
             while let Some(item) = pages.next().await {
                 let item = item?;
-                let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
-                let company = text("pk").and_then(|pk| pk.strip_prefix("CO#")).and_then(|name| name.parse().ok());
+                let text =
+                    |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
+                let company =
+                    text("pk").and_then(|pk| pk.strip_prefix("CO#")).and_then(|name| name.parse().ok());
                 let assignment = text("assignment_id").and_then(|id| id.parse().ok());
                 expired.extend(company.zip(assignment));
                 if expired.len() == limit {
@@ -851,7 +891,9 @@ impl Store {
         }
         match self.transact(vec![renewed.when("attribute_exists(pk)").write()]).await? {
             Transacted::Done => Ok(Imported::Updated),
-            Transacted::Refused(_) => Err(StoreError::Busy("the number was removed while it was renewed".to_owned())),
+            Transacted::Refused(_) => {
+                Err(StoreError::Busy("the number was removed while it was renewed".to_owned()))
+            }
         }
     }
 
@@ -859,13 +901,19 @@ impl Store {
     ///
     /// # Errors
     /// When the store gives no answer.
-    pub async fn owner_of(&self, now: Timestamp, number: &PhoneNumber) -> Result<Option<NumberOwner>, StoreError> {
+    pub async fn owner_of(
+        &self,
+        now: Timestamp,
+        number: &PhoneNumber,
+    ) -> Result<Option<NumberOwner>, StoreError> {
         #[derive(serde::Deserialize)]
         struct OwnerItem {
             company: CompanyId,
         }
         let owner: Option<OwnerItem> = self.get("number", &self.tables.pool, keys::owner(number)).await?;
-        let Some(OwnerItem { company }) = owner else { return Ok(None) };
+        let Some(OwnerItem { company }) = owner else {
+            return Ok(None);
+        };
         let key = keys::number(&company, number);
         let item: Option<NumberItem> = self.get("number", &self.tables.pool, key).await?;
         Ok(item.map(|item| NumberOwner {
@@ -939,7 +987,8 @@ impl Store {
         table: &str,
         key: Item,
     ) -> Result<Option<T>, StoreError> {
-        let found = self.client.get_item().table_name(table).set_key(Some(key)).consistent_read(true).send().await?;
+        let found =
+            self.client.get_item().table_name(table).set_key(Some(key)).consistent_read(true).send().await?;
         found.item.map(|item| items::read(entity, item)).transpose()
     }
 }

@@ -115,7 +115,8 @@ impl Store {
     /// The person called does not want to be called again: onto the list, and no further attempt.
     async fn opt_out(&self, cause: &Cause, call: &CallItem, hasher: &PhoneHasher) -> Result<(), StoreError> {
         let lead = Some(&call.lead_id);
-        let _: Suppressed = self.suppress(cause, &call.company, hasher, &call.to_number, lead, "voice").await?;
+        let _: Suppressed =
+            self.suppress(cause, &call.company, hasher, &call.to_number, lead, "voice").await?;
         if !call.call_state.is_over() {
             return Ok(());
         }
@@ -128,7 +129,8 @@ impl Store {
         {
             self.finish_contact(cause, &campaign, &contact, DoneReason::OptedOut).await?;
         }
-        let _: Changed = self.release(cause, &call.company, &call.assignment_id, ReleaseReason::OptedOut).await?;
+        let _: Changed =
+            self.release(cause, &call.company, &call.assignment_id, ReleaseReason::OptedOut).await?;
         Ok(())
     }
 
@@ -260,11 +262,11 @@ impl Store {
             Next::At(_) => {
                 "SET due_at = :due, attempts = :attempts, provider_failures = :failures, item_version = :next \
                  REMOVE call_id"
-            },
+            }
             Next::Done(_) => {
                 "SET done = :done, attempts = :attempts, provider_failures = :failures, item_version = :next \
                  REMOVE call_id, due_at"
-            },
+            }
         };
         let write = Write::update(
             &self.tables.dialing,
@@ -315,13 +317,18 @@ impl Store {
                 .bind(":ended", ended_at)
                 .bind(":one", 1u64)
                 .bind(":call", call.call_id.as_str());
-            if consequences.outcome == Outcome::Answered { write.add("answered :one").write() } else { write.write() }
+            if consequences.outcome == Outcome::Answered {
+                write.add("answered :one").write()
+            } else {
+                write.write()
+            }
         };
         if !held {
             // The hold was ended by hand during the call: the number only has its rest before it.
             let free_at = number.available_at.map_or(rest_until, |at| at.max(rest_until));
             return Ok(vec![used(
-                self.available_from(&call.company, assignment, free_at).when("attribute_not_exists(assignment_id)"),
+                self.available_from(&call.company, assignment, free_at)
+                    .when("attribute_not_exists(assignment_id)"),
             )]);
         }
         match consequences.hold {
@@ -358,9 +365,10 @@ impl Store {
                 Ok(writes)
             }
             HoldAfter::Keep | HoldAfter::KeepUntil(_) => {
-                let kept = NumberWrite::new(&self.tables.pool, keys::number(&call.company, &call.from_number))
-                    .when("assignment_id = :assignment")
-                    .bind(":assignment", call.assignment_id.as_str());
+                let kept =
+                    NumberWrite::new(&self.tables.pool, keys::number(&call.company, &call.from_number))
+                        .when("assignment_id = :assignment")
+                        .bind(":assignment", call.assignment_id.as_str());
                 Ok(vec![used(kept)])
             }
         }
@@ -420,7 +428,12 @@ impl Store {
     }
 }
 
-fn consequences(around: &Around, settlement: &Settlement<'_>, report: &CallReport, now: Timestamp) -> Consequences {
+fn consequences(
+    around: &Around,
+    settlement: &Settlement<'_>,
+    report: &CallReport,
+    now: Timestamp,
+) -> Consequences {
     let outcome = report.outcome.unwrap_or(match settlement.state {
         CallState::Canceled => Outcome::Canceled,
         CallState::Failed => Outcome::ProviderFailed,
@@ -445,7 +458,14 @@ fn consequences(around: &Around, settlement: &Settlement<'_>, report: &CallRepor
         let begun: Vec<Timestamp> = attempts.iter().map(|millis| Timestamp::from_millis(*millis)).collect();
         retry::plan(outcome, &begun, provider_failures, now, settlement.policy)
     };
-    Consequences { outcome, next, hold: retry::hold_after(next, now), attempts, provider_failures, cost: report.cost }
+    Consequences {
+        outcome,
+        next,
+        hold: retry::hold_after(next, now),
+        attempts,
+        provider_failures,
+        cost: report.cost,
+    }
 }
 
 fn counter(outcome: Outcome) -> &'static str {

@@ -27,7 +27,8 @@ impl PhoneHasher {
     /// HMAC-SHA256 of the number, in hexadecimal digits.
     pub fn hash(&self, phone: &PhoneNumber) -> String {
         let key = self.0.expose_secret().as_bytes();
-        let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+        let mut mac = Hmac::<Sha256>::new_from_slice(key)
+            .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
         mac.update(phone.as_str().as_bytes());
         hex::encode(mac.finalize().into_bytes())
     }

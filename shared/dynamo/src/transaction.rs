@@ -205,11 +205,6 @@ impl Refusal {
     pub(crate) fn found_text(&self, index: usize, attribute: &str) -> Option<&str> {
         self.found(index)?.get(attribute)?.as_s().ok().map(String::as_str)
     }
-
-    /// The writes refused, for a log line.
-    pub(crate) fn refused(&self) -> Vec<usize> {
-        (0..self.0.len()).filter(|index| self.at(*index)).collect()
-    }
 }
 
 impl Store {
@@ -221,10 +216,10 @@ impl Store {
         let items = writes.into_iter().map(Write::into_item).collect::<Result<Vec<_>, _>>()?;
         let token = Sha256::digest(format!("{items:?}"));
         for attempt in 0..TRIES {
-            let sent = self.client.transact_write_items().set_transact_items(Some(items.clone())).send().await;
-            let error = match sent {
-                Ok(_) => return Ok(Transacted::Done),
-                Err(error) => error,
+            let sent =
+                self.client.transact_write_items().set_transact_items(Some(items.clone())).send().await;
+            let Err(error) = sent else {
+                return Ok(Transacted::Done);
             };
             match error.as_service_error() {
                 Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
@@ -233,7 +228,8 @@ impl Store {
                     if codes().any(|code| code == "ConditionalCheckFailed") {
                         return Ok(Transacted::Refused(Refusal(reasons.to_vec())));
                     }
-                    let passing = ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
+                    let passing =
+                        ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
                     if !codes().all(|code| passing.contains(&code)) {
                         return Err(StoreError::Refused(format!("{canceled}: {reasons:?}")));
                     }

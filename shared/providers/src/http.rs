@@ -85,16 +85,23 @@ impl From<Infallible> for TransportError {
     }
 }
 
-async fn exchange(client: reqwest::Client, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+async fn exchange(
+    client: reqwest::Client,
+    request: Request<Bytes>,
+) -> Result<Response<Bytes>, TransportError> {
     let request = reqwest::Request::try_from(request).map_err(not_answered)?;
     let mut answer = client.execute(request).await.map_err(not_answered)?;
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = answer.status();
     *response.headers_mut() = std::mem::take(answer.headers_mut());
     let mut body = BytesMut::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| TransportError::NoAnswer(with_causes(&error)))? {
+    while let Some(chunk) =
+        answer.chunk().await.map_err(|error| TransportError::NoAnswer(with_causes(&error)))?
+    {
         if body.len() + chunk.len() > BODY_LIMIT_BYTES {
-            return Err(TransportError::NoAnswer(format!("the answer is longer than {BODY_LIMIT_BYTES} bytes")));
+            return Err(TransportError::NoAnswer(format!(
+                "the answer is longer than {BODY_LIMIT_BYTES} bytes"
+            )));
         }
         body.extend_from_slice(&chunk);
     }
@@ -160,16 +167,22 @@ mod tests {
 
     #[tokio::test]
     async fn a_redirect_is_an_answer_and_is_not_followed() {
-        let redirect = b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 2\r\n\r\nhi".to_vec();
+        let redirect =
+            b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 2\r\n\r\nhi".to_vec();
         let answer = Transport::network().unwrap().send(get(peer(redirect).await)).await.unwrap();
         assert_eq!((answer.status().as_u16(), answer.body().as_ref()), (302, b"hi".as_slice()));
     }
 
     #[tokio::test]
     async fn an_answer_that_is_too_long_is_none() {
-        let mut long = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", BODY_LIMIT_BYTES + 1).into_bytes();
+        let mut long =
+            format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", BODY_LIMIT_BYTES + 1).into_bytes();
         long.resize(long.len() + BODY_LIMIT_BYTES + 1, b' ');
         let answer = Transport::network().unwrap().send(get(peer(long).await)).await;
-        assert!(matches!(answer, Err(TransportError::NoAnswer(_))), "{:?}", answer.map(|answer| answer.status()));
+        assert!(
+            matches!(answer, Err(TransportError::NoAnswer(_))),
+            "{:?}",
+            answer.map(|answer| answer.status())
+        );
     }
 }

@@ -58,9 +58,10 @@ impl Environment {
     /// # Errors
     /// When it is not, or cannot be read.
     pub fn value<T: FromStr<Err: fmt::Display>>(&self, name: &str) -> Result<T, EnvironmentError> {
-        self.text(name)?
-            .parse()
-            .map_err(|error: T::Err| EnvironmentError::Unreadable { name: name.to_owned(), cause: error.to_string() })
+        self.text(name)?.parse().map_err(|error: T::Err| EnvironmentError::Unreadable {
+            name: name.to_owned(),
+            cause: error.to_string(),
+        })
     }
 }
 
@@ -83,7 +84,10 @@ mod tests {
     #[test]
     fn a_missing_variable_is_named_and_a_bad_value_is_not_repeated() {
         let environment: Environment = [("LINES".to_owned(), "s3cret".to_owned())].into_iter().collect();
-        assert_eq!(environment.text("TABLE").unwrap_err().to_string(), "environment variable TABLE is not set");
+        assert_eq!(
+            environment.text("TABLE").unwrap_err().to_string(),
+            "environment variable TABLE is not set"
+        );
         let error = environment.value::<u32>("LINES").unwrap_err().to_string();
         assert!(error.contains("LINES") && !error.contains("s3cret"), "{error}");
     }

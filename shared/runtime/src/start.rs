@@ -2,8 +2,8 @@
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use dialpool_domain::event::Cause;
 use dialpool_domain::TraceId;
+use dialpool_domain::event::Cause;
 use dialpool_dynamo::{PhoneHasher, Store, Tables};
 
 use crate::queue::Queue;
@@ -83,7 +83,11 @@ impl Start {
 
     /// A change that a function makes of its own accord, now.
     pub fn cause(&self, actor: &str) -> Cause {
-        Cause { at: self.clock.now(), actor: actor.to_owned(), trace_id: TraceId::new(self.entropy.next_u128()) }
+        Cause {
+            at: self.clock.now(),
+            actor: actor.to_owned(),
+            trace_id: TraceId::new(self.entropy.next_u128()),
+        }
     }
 }
 

@@ -101,10 +101,7 @@ impl fmt::Debug for Connector {
 }
 
 pub(super) fn http_client(engine: &Engine, intercept: Option<Intercept>) -> SharedHttpClient {
-    let connector = SharedHttpConnector::new(Connector {
-        engine: engine.clone(),
-        intercept,
-    });
+    let connector = SharedHttpConnector::new(Connector { engine: engine.clone(), intercept });
     http_client_fn(move |_, _| connector.clone())
 }
 
@@ -121,11 +118,7 @@ impl Connector {
         let body = request.body().bytes().unwrap_or_default();
         let (service, operation) = super::split_target(target);
         let fault = match &self.intercept {
-            Some(intercept) => intercept(&WireRequest {
-                service,
-                operation,
-                body,
-            }),
+            Some(intercept) => intercept(&WireRequest { service, operation, body }),
             None => Fault::None,
         };
         // Nothing below waits by itself: without giving way here, concurrent tasks would never meet between two requests.
@@ -149,14 +142,10 @@ impl Connector {
             }
         };
         tokio::task::yield_now().await;
-        let status = answer
-            .status
-            .try_into()
-            .map_err(|error| ConnectorError::other(Box::new(error), None))?;
+        let status =
+            answer.status.try_into().map_err(|error| ConnectorError::other(Box::new(error), None))?;
         let mut response = HttpResponse::new(status, SdkBody::from(answer.body));
-        response
-            .headers_mut()
-            .insert("content-type", "application/x-amz-json-1.0");
+        response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
         if let Some(code) = answer.query_error {
             response.headers_mut().insert("x-amzn-query-error", code);
         }

@@ -72,12 +72,8 @@ fn run<Q: DeserializeOwned, R: Serialize>(
 /// What is wrong with a request. dynoxide begins the text with the kind of error.
 fn unreadable(error: &serde_json::Error) -> DynoxideError {
     let text = error.to_string();
-    let text = text
-        .rsplit_once(" at line ")
-        .map_or(text.as_str(), |(text, _)| text);
-    let invalid = text
-        .strip_prefix("VALIDATION:")
-        .or_else(|| text.strip_prefix("VALIDATION_REQUEST:"));
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    let invalid = text.strip_prefix("VALIDATION:").or_else(|| text.strip_prefix("VALIDATION_REQUEST:"));
     match invalid {
         Some(text) => DynoxideError::ValidationException(text.to_owned()),
         None => {
@@ -99,11 +95,7 @@ async fn remote(endpoint: String, target: String, body: Vec<u8>) -> Answer {
             .header("authorization", AUTHORIZATION)
             .send(&body)?;
         let status = response.status().as_u16();
-        let body = response
-            .body_mut()
-            .with_config()
-            .limit(64 * 1024 * 1024)
-            .read_to_vec()?;
+        let body = response.body_mut().with_config().limit(64 * 1024 * 1024).read_to_vec()?;
         Ok::<_, ureq::Error>(Answer::new(status, body))
     });
     match exchange.await {

@@ -40,30 +40,17 @@ pub(super) struct EventBridge {
 impl EventBridge {
     pub(super) fn new(clock: Clock, state: StateTable) -> anyhow::Result<Self> {
         let saved = state.list(ARCHIVE)?;
-        let archived = saved
-            .into_iter()
-            .map(|(_, event)| serde_json::from_value(event))
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            clock,
-            state,
-            buses: Arc::default(),
-            archived: Arc::new(Mutex::new(archived)),
-        })
+        let archived =
+            saved.into_iter().map(|(_, event)| serde_json::from_value(event)).collect::<Result<_, _>>()?;
+        Ok(Self { clock, state, buses: Arc::default(), archived: Arc::new(Mutex::new(archived)) })
     }
 
     pub(super) fn create(&self, bus: &str) {
-        self.buses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(bus.to_owned());
+        self.buses.lock().unwrap_or_else(PoisonError::into_inner).insert(bus.to_owned());
     }
 
     pub(super) fn events(&self) -> Vec<BusEvent> {
-        self.archived
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.archived.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn answer(&self, operation: &str, body: &[u8]) -> Answer {
@@ -83,40 +70,21 @@ impl EventBridge {
             return Answer::error(400, "ValidationException", "Entries must be 1 to 10");
         }
         let put: Vec<Value> = entries.iter().map(|entry| self.put(entry)).collect();
-        let failed = put
-            .iter()
-            .filter(|entry| entry.get("ErrorCode").is_some())
-            .count();
-        Answer::new(
-            200,
-            json!({ "FailedEntryCount": failed, "Entries": put }).to_string(),
-        )
+        let failed = put.iter().filter(|entry| entry.get("ErrorCode").is_some()).count();
+        Answer::new(200, json!({ "FailedEntryCount": failed, "Entries": put }).to_string())
     }
 
     fn put(&self, entry: &Value) -> Value {
         let refused = |code: &str, text: &str| json!({ "ErrorCode": code, "ErrorMessage": text });
         let bus = entry["EventBusName"].as_str().unwrap_or("default");
-        if !self
-            .buses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(bus)
-        {
-            return refused(
-                "ResourceNotFoundException",
-                &format!("Event bus {bus} does not exist."),
-            );
+        if !self.buses.lock().unwrap_or_else(PoisonError::into_inner).contains(bus) {
+            return refused("ResourceNotFoundException", &format!("Event bus {bus} does not exist."));
         }
-        let detail = entry["Detail"]
-            .as_str()
-            .and_then(|text| serde_json::from_str(text).ok());
+        let detail = entry["Detail"].as_str().and_then(|text| serde_json::from_str(text).ok());
         let (Some(source), Some(detail_type), Some(detail @ Value::Object(_))) =
             (entry["Source"].as_str(), entry["DetailType"].as_str(), detail)
         else {
-            return refused(
-                "MalformedDetail",
-                "Source, DetailType and Detail (a JSON object) are required.",
-            );
+            return refused("MalformedDetail", "Source, DetailType and Detail (a JSON object) are required.");
         };
         let event = BusEvent {
             bus: bus.to_owned(),

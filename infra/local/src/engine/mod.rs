@@ -60,11 +60,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     fn new(status: u16, body: impl Into<Bytes>) -> Self {
-        Self {
-            status,
-            body: body.into(),
-            query_error: None,
-        }
+        Self { status, body: body.into(), query_error: None }
     }
 
     fn error(status: u16, kind: &str, message: &str) -> Self {
@@ -79,11 +75,7 @@ impl Engine {
     /// When the engine cannot be made.
     pub fn in_memory(clock: Clock) -> anyhow::Result<Self> {
         let database = Database::memory_with_clock(Arc::new(DatabaseClock(clock.clone())))?;
-        Self::new(
-            DynamoDb::Embedded(Box::new(database)),
-            StateTable::forgetful(),
-            clock,
-        )
+        Self::new(DynamoDb::Embedded(Box::new(database)), StateTable::forgetful(), clock)
     }
 
     /// Everything in a file of the folder, which is made when it is not there. Stream records carry the system's time:
@@ -104,11 +96,7 @@ impl Engine {
     /// # Errors
     /// When the engine cannot be made.
     pub fn with_dynamodb_at(endpoint: &str, clock: Clock) -> anyhow::Result<Self> {
-        Self::new(
-            DynamoDb::Remote(endpoint.to_owned()),
-            StateTable::forgetful(),
-            clock,
-        )
+        Self::new(DynamoDb::Remote(endpoint.to_owned()), StateTable::forgetful(), clock)
     }
 
     fn new(dynamodb: DynamoDb, state: StateTable, clock: Clock) -> anyhow::Result<Self> {
@@ -141,9 +129,7 @@ impl Engine {
 
     async fn create_table(&self, table: &Table) -> anyhow::Result<()> {
         let name = json!({ "TableName": table.name }).to_string();
-        let found = self
-            .answer("DynamoDB_20120810.DescribeTable", name.as_bytes())
-            .await;
+        let found = self.answer("DynamoDB_20120810.DescribeTable", name.as_bytes()).await;
         if found.status == 200 {
             let found: Value = serde_json::from_slice(&found.body)?;
             let differs = table.difference_from(&found["Table"]);
@@ -155,18 +141,10 @@ impl Engine {
             );
             return Ok(());
         }
-        let created = self
-            .answer(
-                "DynamoDB_20120810.CreateTable",
-                table.definition.to_string().as_bytes(),
-            )
-            .await;
+        let created =
+            self.answer("DynamoDB_20120810.CreateTable", table.definition.to_string().as_bytes()).await;
         let text = String::from_utf8_lossy(&created.body);
-        anyhow::ensure!(
-            created.status == 200,
-            "failed to create table {}: {text}",
-            table.name
-        );
+        anyhow::ensure!(created.status == 200, "failed to create table {}: {text}", table.name);
         Ok(())
     }
 
@@ -174,11 +152,7 @@ impl Engine {
     ///
     /// `retries`: whether the SDK tries again by itself, as it does when deployed.
     pub fn sdk_config(&self, intercept: Option<Intercept>, retries: bool) -> SdkConfig {
-        let retry = if retries {
-            RetryConfig::standard()
-        } else {
-            RetryConfig::disabled()
-        };
+        let retry = if retries { RetryConfig::standard() } else { RetryConfig::disabled() };
         let credentials = Credentials::new("local", "local", None, None, "local");
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -201,10 +175,7 @@ impl Engine {
             people: "PeopleTable".to_owned(),
             journal: "JournalTable".to_owned(),
         };
-        Store::new(
-            aws_sdk_dynamodb::Client::new(&self.sdk_config(None, true)),
-            tables,
-        )
+        Store::new(aws_sdk_dynamodb::Client::new(&self.sdk_config(None, true)), tables)
     }
 
     /// The services over HTTP, for `aws --endpoint-url` and other tools on this machine.
@@ -213,17 +184,12 @@ impl Engine {
         Router::new().fallback(move |headers: HeaderMap, body: Bytes| {
             let engine = engine.clone();
             async move {
-                let target = headers
-                    .get("x-amz-target")
-                    .and_then(|value| value.to_str().ok())
-                    .unwrap_or_default();
+                let target =
+                    headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
                 let answer = engine.answer(target, &body).await;
                 let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 let mut headers = HeaderMap::new();
-                headers.insert(
-                    header::CONTENT_TYPE,
-                    HeaderValue::from_static("application/x-amz-json-1.0"),
-                );
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.0"));
                 if let Some(code) = answer.query_error {
                     headers.insert("x-amzn-query-error", HeaderValue::from_static(code));
                 }
@@ -270,10 +236,7 @@ impl Engine {
 
     /// How many requests of each operation were answered: `DynamoDB.Query` and so on.
     pub fn requests(&self) -> BTreeMap<String, u64> {
-        self.requests
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Changes whenever a table was written to.
@@ -284,12 +247,7 @@ impl Engine {
     pub(crate) async fn answer(&self, target: &str, body: &[u8]) -> Answer {
         let (service, operation) = split_target(target);
         let counted = format!("{service}.{operation}");
-        *self
-            .requests
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(counted)
-            .or_default() += 1;
+        *self.requests.lock().unwrap_or_else(PoisonError::into_inner).entry(counted).or_default() += 1;
         match service {
             "DynamoDB" | "DynamoDBStreams" => {
                 let answer = self.dynamodb.answer(target, operation, body).await;

@@ -102,12 +102,7 @@ const BATCH_TOO_LONG: Refused = Refused::Batch(
 
 impl Sqs {
     pub(super) fn new(clock: Clock, state: StateTable) -> Self {
-        Self {
-            clock,
-            state,
-            queues: Arc::default(),
-            changed: Arc::default(),
-        }
+        Self { clock, state, queues: Arc::default(), changed: Arc::default() }
     }
 
     fn queues(&self) -> MutexGuard<'_, BTreeMap<String, Queue>> {
@@ -141,11 +136,7 @@ impl Sqs {
         let now = self.clock.now();
         let queues = self.queues();
         let mut depth = Depth::default();
-        for message in queues
-            .get(queue)
-            .into_iter()
-            .flat_map(|queue| queue.messages.values())
-        {
+        for message in queues.get(queue).into_iter().flat_map(|queue| queue.messages.values()) {
             match (message.visible_at <= now, message.delayed) {
                 (true, _) => depth.visible += 1,
                 (false, true) => depth.delayed += 1,
@@ -158,9 +149,7 @@ impl Sqs {
     /// The bodies of all messages of a queue, the oldest first.
     pub(super) fn bodies(&self, queue: &str) -> Vec<String> {
         let queues = self.queues();
-        let messages = queues
-            .get(queue)
-            .map(|queue| queue.messages.values().cloned().collect::<Vec<_>>());
+        let messages = queues.get(queue).map(|queue| queue.messages.values().cloned().collect::<Vec<_>>());
         let mut messages = messages.unwrap_or_default();
         messages.sort_by(|a, b| (a.sent_at, &a.id).cmp(&(b.sent_at, &b.id)));
         messages.into_iter().map(|message| message.body).collect()
@@ -171,10 +160,7 @@ impl Sqs {
             Ok(request) => request,
             Err(error) => return Answer::error(400, "SerializationException", &error.to_string()),
         };
-        let name = request["QueueUrl"]
-            .as_str()
-            .and_then(|url| url.rsplit('/').next())
-            .unwrap_or_default();
+        let name = request["QueueUrl"].as_str().and_then(|url| url.rsplit('/').next()).unwrap_or_default();
         let answered = match operation {
             "SendMessage" => self.send(name, &request),
             "SendMessageBatch" => self.batch(name, &request, |entry| self.send(name, entry)),
@@ -185,11 +171,7 @@ impl Sqs {
             "GetQueueUrl" => self.url(&request),
             "GetQueueAttributes" => self.attributes(name),
             "ListQueues" => {
-                let urls: Vec<String> = self
-                    .queues()
-                    .keys()
-                    .map(|name| template::queue_url(name))
-                    .collect();
+                let urls: Vec<String> = self.queues().keys().map(|name| template::queue_url(name)).collect();
                 Ok(json!({ "QueueUrls": urls }))
             }
             "PurgeQueue" => self.purge(name),
@@ -205,11 +187,9 @@ impl Sqs {
                 "AWS.SimpleQueueService.NonExistentQueue;Sender",
                 &format!("The specified queue does not exist: {name}"),
             ),
-            Err(Refused::Invalid(text)) => refused(
-                "com.amazonaws.sqs#InvalidParameterValue",
-                "InvalidParameterValue;Sender",
-                &text,
-            ),
+            Err(Refused::Invalid(text)) => {
+                refused("com.amazonaws.sqs#InvalidParameterValue", "InvalidParameterValue;Sender", &text)
+            }
             Err(Refused::Batch(kind, code, text)) => refused(kind, code, text),
             Err(Refused::Unsaved(error)) => Answer::error(500, "InternalFailure", &error.to_string()),
         }
@@ -220,9 +200,7 @@ impl Sqs {
             .as_str()
             .ok_or_else(|| Refused::Invalid("MessageBody is missing".into()))?;
         if body.is_empty() || body.len() > LONGEST_BODY {
-            return Err(Refused::Invalid(
-                "MessageBody must have 1 to 1048576 bytes".to_owned(),
-            ));
+            return Err(Refused::Invalid("MessageBody must have 1 to 1048576 bytes".to_owned()));
         }
         let now = self.clock.now();
         let mut queues = self.queues();
@@ -263,11 +241,8 @@ impl Sqs {
         }
         let entries = request["Entries"].as_array().cloned().unwrap_or_default();
         let ids: BTreeSet<&str> = entries.iter().filter_map(|entry| entry["Id"].as_str()).collect();
-        let length: usize = entries
-            .iter()
-            .filter_map(|entry| entry["MessageBody"].as_str())
-            .map(str::len)
-            .sum();
+        let length: usize =
+            entries.iter().filter_map(|entry| entry["MessageBody"].as_str()).map(str::len).sum();
         match entries.len() {
             0 => return Err(EMPTY_BATCH),
             1..=MOST_AT_ONCE if ids.len() < entries.len() => return Err(IDS_NOT_DISTINCT),
@@ -335,12 +310,7 @@ impl Sqs {
             .map(|message| (message.visible_at, message.id.clone()))
             .collect();
         visible.sort();
-        let next = queue
-            .messages
-            .values()
-            .map(|message| message.visible_at)
-            .filter(|at| *at > now)
-            .min();
+        let next = queue.messages.values().map(|message| message.visible_at).filter(|at| *at > now).min();
         let visibility = visibility_seconds.map_or(queue.visibility, Duration::from_secs);
         let redrive = queue.redrive.clone();
         let (mut taken, mut dead, mut moved) = (Vec::new(), Vec::new(), Vec::new());
@@ -353,10 +323,7 @@ impl Sqs {
             let Some(message) = queue.messages.get_mut(&id) else {
                 continue;
             };
-            if redrive
-                .as_ref()
-                .is_some_and(|(_, most_receives)| message.receives >= *most_receives)
-            {
+            if redrive.as_ref().is_some_and(|(_, most_receives)| message.receives >= *most_receives) {
                 dead.push(id);
                 continue;
             }
@@ -382,12 +349,7 @@ impl Sqs {
             let Some(((dead_letters, _), message)) = redrive.as_ref().zip(message) else {
                 continue;
             };
-            let message = Message {
-                visible_at: now,
-                receives: 0,
-                receipt: None,
-                ..message
-            };
+            let message = Message { visible_at: now, receives: 0, receipt: None, ..message };
             // Kept in the one queue before it leaves the other: a crash in between duplicates and loses nothing.
             self.save(dead_letters, &message)?;
             self.forget(name, id)?;
@@ -398,9 +360,7 @@ impl Sqs {
         }
         if let Some((dead_letters, _)) = redrive.filter(|_| !moved.is_empty()) {
             let dead_letters = queues.get_mut(&dead_letters).ok_or(Refused::NoQueue)?;
-            dead_letters
-                .messages
-                .extend(moved.into_iter().map(|message| (message.id.clone(), message)));
+            dead_letters.messages.extend(moved.into_iter().map(|message| (message.id.clone(), message)));
             drop(queues);
             self.changed.notify_waiters();
         }
@@ -411,10 +371,7 @@ impl Sqs {
         let receipt = request["ReceiptHandle"].as_str().unwrap_or_default();
         let mut queues = self.queues();
         let queue = queues.get_mut(name).ok_or(Refused::NoQueue)?;
-        let found = queue
-            .messages
-            .values()
-            .find(|message| message.receipt.as_deref() == Some(receipt));
+        let found = queue.messages.values().find(|message| message.receipt.as_deref() == Some(receipt));
         // A receipt that another receive made stale deletes nothing.
         if let Some(id) = found.map(|message| message.id.clone()) {
             self.forget(name, &id)?;
@@ -429,10 +386,7 @@ impl Sqs {
         let now = self.clock.now();
         let mut queues = self.queues();
         let queue = queues.get_mut(name).ok_or(Refused::NoQueue)?;
-        let found = queue
-            .messages
-            .values_mut()
-            .find(|message| message.receipt.as_deref() == Some(receipt));
+        let found = queue.messages.values_mut().find(|message| message.receipt.as_deref() == Some(receipt));
         let message = found.ok_or_else(|| Refused::Invalid("ReceiptHandle is not in flight".to_owned()))?;
         message.visible_at = now + Duration::from_secs(seconds);
         let message = message.clone();
@@ -444,10 +398,7 @@ impl Sqs {
 
     fn url(&self, request: &Value) -> Result<Value, Refused> {
         let name = request["QueueName"].as_str().unwrap_or_default();
-        let url = self
-            .queues()
-            .contains_key(name)
-            .then(|| template::queue_url(name));
+        let url = self.queues().contains_key(name).then(|| template::queue_url(name));
         url.map(|url| json!({ "QueueUrl": url })).ok_or(Refused::NoQueue)
     }
 
@@ -493,10 +444,7 @@ impl Sqs {
 }
 
 fn refused(kind: &str, code: &'static str, text: &str) -> Answer {
-    Answer {
-        query_error: Some(code),
-        ..Answer::error(400, kind, text)
-    }
+    Answer { query_error: Some(code), ..Answer::error(400, kind, text) }
 }
 
 fn saved_prefix(queue: &str) -> String {
@@ -505,12 +453,7 @@ fn saved_prefix(queue: &str) -> String {
 
 /// Ids look like the service's and are in the order in which they were made.
 fn uuid_like(counter: u64) -> String {
-    format!(
-        "{:08x}-{:04x}-4000-8000-{:012x}",
-        counter >> 32,
-        (counter >> 16) & 0xffff,
-        counter & 0xffff_ffff
-    )
+    format!("{:08x}-{:04x}-4000-8000-{:012x}", counter >> 32, (counter >> 16) & 0xffff, counter & 0xffff_ffff)
 }
 
 /// A message that was received.
@@ -529,10 +472,8 @@ impl Sqs {
     pub(super) async fn receive_for_function(&self, name: &str, most: u32) -> anyhow::Result<Vec<Received>> {
         let request =
             json!({ "MaxNumberOfMessages": most.clamp(1, 10), "WaitTimeSeconds": 365 * 24 * 3_600 });
-        let received = self
-            .receive(name, &request)
-            .await
-            .map_err(|_| anyhow::anyhow!("there is no queue {name}"))?;
+        let received =
+            self.receive(name, &request).await.map_err(|_| anyhow::anyhow!("there is no queue {name}"))?;
         let messages = received["Messages"].as_array().cloned().unwrap_or_default();
         Ok(messages
             .into_iter()
@@ -549,11 +490,7 @@ impl Sqs {
                     "eventSourceARN": template::queue_arn(name),
                     "awsRegion": "us-east-1",
                 });
-                Received {
-                    record,
-                    receipt: text("ReceiptHandle"),
-                    id: text("MessageId"),
-                }
+                Received { record, receipt: text("ReceiptHandle"), id: text("MessageId") }
             })
             .collect())
     }

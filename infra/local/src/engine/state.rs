@@ -53,10 +53,7 @@ impl StateTable {
         let database = match &self.0 {
             Kept::InFile(database) => database,
             Kept::InMemory(values) => {
-                values
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(key.to_owned(), value.clone());
+                values.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), value.clone());
                 return Ok(());
             }
         };
@@ -112,9 +109,7 @@ impl StateTable {
             Kept::InFile(database) => database,
             Kept::InMemory(values) => {
                 let values = values.lock().unwrap_or_else(PoisonError::into_inner);
-                let found = values
-                    .range(prefix.to_owned()..)
-                    .take_while(|(key, _)| key.starts_with(prefix));
+                let found = values.range(prefix.to_owned()..).take_while(|(key, _)| key.starts_with(prefix));
                 return Ok(found.map(|(key, value)| (key.clone(), value.clone())).collect());
             }
         };
@@ -144,9 +139,7 @@ impl StateTable {
                         "TableName": TABLE, "Key": { "pk": { "S": pk }, "sk": { "S": sk } },
                     }))?)?;
                     text.push_str(
-                        serde_json::to_value(part)?["Item"]["json"]["S"]
-                            .as_str()
-                            .unwrap_or_default(),
+                        serde_json::to_value(part)?["Item"]["json"]["S"].as_str().unwrap_or_default(),
                     );
                 }
                 found.push((key, serde_json::from_str(&text)?));
@@ -175,10 +168,7 @@ fn place(key: &str, index: usize) -> (String, String) {
 }
 
 fn part_count(item: &Value) -> usize {
-    item["parts"]["N"]
-        .as_str()
-        .and_then(|count| count.parse().ok())
-        .unwrap_or(1)
+    item["parts"]["N"].as_str().and_then(|count| count.parse().ok()).unwrap_or(1)
 }
 
 fn parts(mut text: &str) -> Vec<&str> {

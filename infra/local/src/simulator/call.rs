@@ -54,10 +54,7 @@ impl Server {
     /// When the address or a header is not one that HTTP can carry.
     pub(super) fn request(&self, body: Bytes) -> Result<http::Request<Bytes>, http::Error> {
         let request = http::Request::post(&self.url).header(http::header::CONTENT_TYPE, "application/json");
-        self.headers
-            .iter()
-            .fold(request, |request, (name, value)| request.header(name, value))
-            .body(body)
+        self.headers.iter().fold(request, |request, (name, value)| request.header(name, value)).body(body)
     }
 }
 
@@ -142,9 +139,7 @@ impl Call {
             None => (None, rung_at),
         };
         let talk = match script.ending {
-            Ending::Answered {
-                opted_out, booked, ..
-            } => Some(Talk { opted_out, booked }),
+            Ending::Answered { opted_out, booked, .. } => Some(Talk { opted_out, booked }),
             Ending::Voicemail { .. }
             | Ending::Busy
             | Ending::NoAnswer
@@ -187,14 +182,7 @@ impl Call {
         }
         let fault = WebhookFault::draw(config, &self.id, event.as_str());
         let late = fault.late.map(|late| at + late);
-        let first = Delivery {
-            event,
-            at,
-            late,
-            lost: fault.lost,
-            copy: false,
-            done: false,
-        };
+        let first = Delivery { event, at, late, lost: fault.lost, copy: false, done: false };
         let again = fault.again.map(|gap| Delivery {
             at: at + gap,
             late: late.map(|late| late + gap),
@@ -214,14 +202,10 @@ impl Call {
         self.ringing_at = self.ringing_at.filter(|ringing| *ringing <= now);
         self.answered_at = self.answered_at.filter(|answered| *answered <= now);
         // What the person would have said later is not said.
-        self.talk = self.answered_at.and(self.talk).map(|_| Talk {
-            opted_out: false,
-            booked: false,
-        });
+        self.talk = self.answered_at.and(self.talk).map(|_| Talk { opted_out: false, booked: false });
         self.cost = script::cost(
             config.cost_per_minute,
-            self.answered_at
-                .map_or(Duration::ZERO, |answered| now.since(answered)),
+            self.answered_at.map_or(Duration::ZERO, |answered| now.since(answered)),
         );
         self.ended_at = now;
         self.reported_at = now + REPORT_AFTER;
@@ -266,12 +250,8 @@ impl Call {
             Some(self.ended_at),
             Some(self.reported_at),
         ];
-        let updated_at = moments
-            .into_iter()
-            .flatten()
-            .filter(|moment| *moment <= now)
-            .max()
-            .unwrap_or(self.created_at);
+        let updated_at =
+            moments.into_iter().flatten().filter(|moment| *moment <= now).max().unwrap_or(self.created_at);
         let mut shown = self.head(self.status(now), updated_at);
         if let Some(answered_at) = self.answered_at.filter(|answered| *answered <= now) {
             shown["startedAt"] = json!(answered_at);

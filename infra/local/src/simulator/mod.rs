@@ -216,18 +216,9 @@ impl Simulator {
             Some(journal) => (Some(journal.save), journal.saved),
             None => (None, Vec::new()),
         };
-        let mut calls = saved
-            .into_iter()
-            .map(serde_json::from_value)
-            .collect::<Result<Vec<Call>, _>>()?;
+        let mut calls = saved.into_iter().map(serde_json::from_value).collect::<Result<Vec<Call>, _>>()?;
         calls.sort_by(|one, other| (one.created_at, &one.id).cmp(&(other.created_at, &other.id)));
-        let simulator = Self(Arc::new(Inner {
-            config,
-            clock,
-            webhooks,
-            save,
-            state: Mutex::default(),
-        }));
+        let simulator = Self(Arc::new(Inner { config, clock, webhooks, save, state: Mutex::default() }));
         {
             let mut state = simulator.0.state();
             for call in calls {
@@ -270,9 +261,7 @@ impl Simulator {
 
 impl fmt::Debug for Simulator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Simulator")
-            .field("calls", &self.0.state().calls.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Simulator").field("calls", &self.0.state().calls.len()).finish_non_exhaustive()
     }
 }
 
@@ -319,15 +308,10 @@ impl Inner {
         let count = state.named.entry(key.clone()).or_default();
         let id = script::uuid(self.config.seed, &["call", &key, &count.to_string()]);
         *count += 1;
-        let fixed = order
-            .customer
-            .parse::<PhoneNumber>()
-            .ok()
-            .and_then(|number| self.config.scripts.get(&number));
+        let fixed =
+            order.customer.parse::<PhoneNumber>().ok().and_then(|number| self.config.scripts.get(&number));
         let drawn_by = order.name.as_deref().unwrap_or(&id);
-        let script = fixed
-            .copied()
-            .unwrap_or_else(|| Script::draw(&self.config, drawn_by));
+        let script = fixed.copied().unwrap_or_else(|| Script::draw(&self.config, drawn_by));
         let call = Call::new(&self.config, id, order, script, now);
         self.save(&call);
         let free = self.config.concurrency_limit - state.active(now) - 1;
@@ -386,11 +370,7 @@ impl Inner {
         if delivery.done {
             return None;
         }
-        let (dropped, late) = if faults {
-            (delivery.lost, delivery.late)
-        } else {
-            (delivery.copy, None)
-        };
+        let (dropped, late) = if faults { (delivery.lost, delivery.late) } else { (delivery.copy, None) };
         let due = late.unwrap_or(delivery.at);
         if dropped {
             self.finish(&mut state, place, slot);
@@ -403,10 +383,7 @@ impl Inner {
         let state = self.state();
         let call = &state.calls[place];
         let Delivery { event, done, .. } = call.deliveries[slot];
-        call.server
-            .clone()
-            .filter(|_| !done)
-            .map(|server| (server, call.webhook(event)))
+        call.server.clone().filter(|_| !done).map(|server| (server, call.webhook(event)))
     }
 
     /// The webhook needs nothing more.

@@ -52,11 +52,8 @@ impl Script {
     pub(super) fn draw(config: &Config, key: &str) -> Self {
         let mut chance = stream(config.seed, &["script", key]);
         // Every value is drawn, used or not: a rate that changes must not shift the draws behind it.
-        let (kind, length, hangs_up) = (
-            chance.random::<f64>(),
-            chance.random::<f64>(),
-            chance.random::<f64>(),
-        );
+        let (kind, length, hangs_up) =
+            (chance.random::<f64>(), chance.random::<f64>(), chance.random::<f64>());
         let (opts_out, books) = (chance.random::<f64>(), chance.random::<f64>());
         let ring = config.ring.mul_f64(0.5 + chance.random::<f64>());
         let opted_out = opts_out < config.opt_out_rate;
@@ -77,19 +74,16 @@ impl Script {
                 opted_out,
                 booked: !opted_out && books < config.booking_rate,
             },
-            Some(1) => Ending::Voicemail {
-                talk: Duration::from_secs(5) + Duration::from_secs(10).mul_f64(length),
-            },
+            Some(1) => {
+                Ending::Voicemail { talk: Duration::from_secs(5) + Duration::from_secs(10).mul_f64(length) }
+            }
             Some(2) => Ending::Busy,
             Some(3) => Ending::InvalidNumber,
             Some(4) => Ending::ProviderFault,
             _ => Ending::NoAnswer,
         };
         match ending {
-            Ending::NoAnswer => Self {
-                ring: ring * 3,
-                ending,
-            },
+            Ending::NoAnswer => Self { ring: ring * 3, ending },
             _ => Self { ring, ending },
         }
     }
@@ -99,14 +93,8 @@ impl Ending {
     /// The reason in the provider's words.
     pub(super) fn reason(self) -> &'static str {
         match self {
-            Self::Answered {
-                customer_hangs_up: true,
-                ..
-            } => "customer-ended-call",
-            Self::Answered {
-                customer_hangs_up: false,
-                ..
-            } => "assistant-ended-call",
+            Self::Answered { customer_hangs_up: true, .. } => "customer-ended-call",
+            Self::Answered { customer_hangs_up: false, .. } => "assistant-ended-call",
             Self::Voicemail { .. } => "voicemail",
             Self::Busy => "customer-busy",
             Self::NoAnswer => "customer-did-not-answer",
@@ -178,11 +166,7 @@ impl WebhookFault {
     /// The fault of the webhook that says `event` of the call with this id.
     pub(super) fn draw(config: &Config, id: &str, event: &str) -> Self {
         let mut chance = stream(config.seed, &["webhook", id, event]);
-        let (lost, again, late) = (
-            chance.random::<f64>(),
-            chance.random::<f64>(),
-            chance.random::<f64>(),
-        );
+        let (lost, again, late) = (chance.random::<f64>(), chance.random::<f64>(), chance.random::<f64>());
         let (gap, delay) = (chance.random::<f64>(), chance.random::<f64>());
         Self {
             lost: lost < config.webhook_loss_rate,
@@ -194,9 +178,7 @@ impl WebhookFault {
 
 /// How long the `count`th request for `key` takes: half to one and a half of the mean.
 pub(super) fn latency(config: &Config, key: &str, count: u64) -> Duration {
-    config
-        .latency
-        .mul_f64(0.5 + stream(config.seed, &["latency", key, &count.to_string()]).random::<f64>())
+    config.latency.mul_f64(0.5 + stream(config.seed, &["latency", key, &count.to_string()]).random::<f64>())
 }
 
 /// From acceptance to the first ring, or to the carrier's refusal.
@@ -217,14 +199,7 @@ pub(super) fn uuid(seed: u64, parts: &[&str]) -> String {
     let bits = stream(seed, parts).random::<u128>();
     let versioned = bits & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
     let hex = format!("{versioned:032x}");
-    format!(
-        "{}-{}-{}-{}-{}",
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..]
-    )
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
 /// The index of the share of 0..1 that `value` falls into; none when it falls behind all of them.
@@ -241,11 +216,8 @@ fn pick(value: f64, shares: &[f64]) -> Option<usize> {
 /// FNV-1a (64 bits) and not the standard library's hasher, whose results may change with a release.
 fn stream(seed: u64, parts: &[&str]) -> ChaCha12Rng {
     let separated = parts.iter().flat_map(|part| part.bytes().chain([0xff]));
-    let hash = seed
-        .to_le_bytes()
-        .into_iter()
-        .chain(separated)
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+    let hash =
+        seed.to_le_bytes().into_iter().chain(separated).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });
     ChaCha12Rng::seed_from_u64(hash)

@@ -49,21 +49,13 @@ pub(super) fn router(simulator: &Simulator) -> Router {
         .route("/call", post(create_call).get(list_calls))
         .route("/call/{id}", get(get_call).delete(delete_call))
         .route("/assistant", post(create_assistant).get(list_assistants))
-        .route(
-            "/assistant/{id}",
-            get(get_assistant)
-                .patch(update_assistant)
-                .delete(delete_assistant),
-        )
+        .route("/assistant/{id}", get(get_assistant).patch(update_assistant).delete(delete_assistant))
         .layer(middleware::from_fn_with_state(simulator.clone(), check_key))
         .with_state(simulator.clone())
 }
 
 async fn check_key(State(simulator): State<Simulator>, request: Request, next: Next) -> Response {
-    let header = request
-        .headers()
-        .get(AUTHORIZATION)
-        .and_then(|header| header.to_str().ok());
+    let header = request.headers().get(AUTHORIZATION).and_then(|header| header.to_str().ok());
     if header.and_then(|header| header.strip_prefix("Bearer ")) == Some(&*simulator.0.config.api_key) {
         next.run(request).await
     } else {
@@ -86,15 +78,10 @@ async fn create_call(State(simulator): State<Simulator>, body: Bytes) -> Answer 
     };
     tokio::time::sleep(script::latency(&inner.config, &key, count)).await;
     let faults = !inner.state().faults_off;
-    let fault = faults
-        .then(|| RequestFault::draw(&inner.config, &key, count))
-        .flatten();
+    let fault = faults.then(|| RequestFault::draw(&inner.config, &key, count)).flatten();
     match fault {
         Some(RequestFault::Refused) => {
-            return error(
-                StatusCode::BAD_REQUEST,
-                &json!(["customer.number must be a valid phone number"]),
-            );
+            return error(StatusCode::BAD_REQUEST, &json!(["customer.number must be a valid phone number"]));
         }
         Some(RequestFault::RateLimited) => {
             let body = json!({ "message": "Rate limit exceeded", "statusCode": 429 });
@@ -108,10 +95,7 @@ async fn create_call(State(simulator): State<Simulator>, body: Bytes) -> Answer 
         return error(StatusCode::BAD_REQUEST, &json!([LATEST_AT]));
     }
     let Some((call, free)) = inner.make(order) else {
-        return (
-            StatusCode::BAD_REQUEST,
-            Json(json!({ "error": "Over Concurrency Limit" })),
-        );
+        return (StatusCode::BAD_REQUEST, Json(json!({ "error": "Over Concurrency Limit" })));
     };
     match fault {
         Some(RequestFault::ErrorAfter) => internal_error(),
@@ -138,15 +122,9 @@ fn order(body: &[u8], now: Timestamp) -> Result<Order, Vec<String>> {
     let mut request: Map<String, Value> =
         serde_json::from_slice(body).map_err(|error| vec![format!("body must be a JSON object: {error}")])?;
     let unknown = request.keys().filter(|key| !PROPERTIES.contains(&key.as_str()));
-    let mut messages: Vec<_> = unknown
-        .map(|key| format!("property {key} should not exist"))
-        .collect();
+    let mut messages: Vec<_> = unknown.map(|key| format!("property {key} should not exist")).collect();
     for property in ["assistantId", "phoneNumberId"] {
-        if request
-            .get(property)
-            .and_then(Value::as_str)
-            .is_none_or(str::is_empty)
-        {
+        if request.get(property).and_then(Value::as_str).is_none_or(str::is_empty) {
             messages.push(format!("{property} must be a string"));
         }
     }
@@ -163,47 +141,29 @@ fn order(body: &[u8], now: Timestamp) -> Result<Order, Vec<String>> {
     let customer_name = text(&request, "/customer/name", &mut messages);
     for (property, name) in [("name", &name), ("customer.name", &customer_name)] {
         if name.as_ref().is_some_and(|name| name.chars().count() > 40) {
-            messages.push(format!(
-                "{property} must be shorter than or equal to 40 characters"
-            ));
+            messages.push(format!("{property} must be shorter than or equal to 40 characters"));
         }
     }
     let earliest_at = moment(&request, "earliestAt", &mut messages);
     let latest_at = moment(&request, "latestAt", &mut messages);
-    if request
-        .get("schedulePlan")
-        .is_some_and(|plan| plan.get("earliestAt").is_none())
-    {
+    if request.get("schedulePlan").is_some_and(|plan| plan.get("earliestAt").is_none()) {
         messages.push("schedulePlan.earliestAt must be a valid ISO 8601 date string".to_owned());
     }
     if latest_at.is_some_and(|latest| latest <= now) {
         messages.push(LATEST_AT.to_owned());
     }
     // The provider does not show where webhooks go: the address and its headers are the caller's secret.
-    let server = request
-        .get_mut("assistantOverrides")
-        .and_then(Value::as_object_mut);
-    let server = server
-        .and_then(|overrides| overrides.remove("server"))
-        .and_then(|server| {
-            let server = serde_json::from_value::<Server>(server).map_err(|error| error.to_string());
-            let checked = server.and_then(|server| match server.request(Bytes::new()) {
-                Ok(_) => Ok(server),
-                Err(error) => Err(error.to_string()),
-            });
-            checked
-                .map_err(|error| messages.push(format!("assistantOverrides.server is invalid: {error}")))
-                .ok()
+    let server = request.get_mut("assistantOverrides").and_then(Value::as_object_mut);
+    let server = server.and_then(|overrides| overrides.remove("server")).and_then(|server| {
+        let server = serde_json::from_value::<Server>(server).map_err(|error| error.to_string());
+        let checked = server.and_then(|server| match server.request(Bytes::new()) {
+            Ok(_) => Ok(server),
+            Err(error) => Err(error.to_string()),
         });
+        checked.map_err(|error| messages.push(format!("assistantOverrides.server is invalid: {error}"))).ok()
+    });
     if messages.is_empty() {
-        Ok(Order {
-            request,
-            name,
-            customer,
-            server,
-            earliest_at,
-            latest_at,
-        })
+        Ok(Order { request, name, customer, server, earliest_at, latest_at })
     } else {
         Err(messages)
     }
@@ -225,9 +185,7 @@ fn moment(request: &Map<String, Value>, property: &str, messages: &mut Vec<Strin
     let written = text(request, &format!("/schedulePlan/{property}"), messages)?;
     let moment = written.parse().ok();
     if moment.is_none() {
-        messages.push(format!(
-            "schedulePlan.{property} must be a valid ISO 8601 date string"
-        ));
+        messages.push(format!("schedulePlan.{property} must be a valid ISO 8601 date string"));
     }
     moment
 }
@@ -235,19 +193,12 @@ fn moment(request: &Map<String, Value>, property: &str, messages: &mut Vec<Strin
 async fn get_call(State(simulator): State<Simulator>, Path(id): Path<String>) -> Answer {
     let now = simulator.0.clock.now();
     let state = simulator.0.state();
-    let call = state
-        .places
-        .get(&id)
-        .map(|place| &state.calls[*place])
-        .filter(|call| !call.erased);
+    let call = state.places.get(&id).map(|place| &state.calls[*place]).filter(|call| !call.erased);
     call.map_or_else(not_found, |call| (StatusCode::OK, Json(call.shown(now))))
 }
 
 async fn delete_call(State(simulator): State<Simulator>, Path(id): Path<String>) -> Answer {
-    simulator
-        .0
-        .delete(&id)
-        .map_or_else(not_found, |shown| (StatusCode::OK, Json(shown)))
+    simulator.0.delete(&id).map_or_else(not_found, |shown| (StatusCode::OK, Json(shown)))
 }
 
 type Comparison = fn(&Timestamp, &Timestamp) -> bool;
@@ -261,11 +212,7 @@ struct Filter {
 
 impl Filter {
     fn read(parameters: Vec<(String, String)>) -> Result<Self, String> {
-        let mut filter = Self {
-            tests: Vec::new(),
-            created: Vec::new(),
-            limit: 100,
-        };
+        let mut filter = Self { tests: Vec::new(), created: Vec::new(), limit: 100 };
         for (name, value) in parameters {
             let compare: Comparison = match name.as_str() {
                 "id" | "assistantId" | "phoneNumberId" => {
@@ -283,27 +230,18 @@ impl Filter {
                 "createdAtLe" => Timestamp::le,
                 _ => return Err(format!("property {name} should not exist")),
             };
-            let moment = value
-                .parse()
-                .map_err(|_| format!("{name} must be a valid ISO 8601 date string"))?;
+            let moment = value.parse().map_err(|_| format!("{name} must be a valid ISO 8601 date string"))?;
             filter.created.push((compare, moment));
         }
         Ok(filter)
     }
 
     fn fits(&self, call: &Call) -> bool {
-        let named = self
-            .tests
-            .iter()
-            .all(|(property, value)| match property.as_str() {
-                "id" => call.id == *value,
-                property => call.asked(property) == Some(value),
-            });
-        named
-            && self
-                .created
-                .iter()
-                .all(|(compare, moment)| compare(&call.created_at, moment))
+        let named = self.tests.iter().all(|(property, value)| match property.as_str() {
+            "id" => call.id == *value,
+            property => call.asked(property) == Some(value),
+        });
+        named && self.created.iter().all(|(compare, moment)| compare(&call.created_at, moment))
     }
 }
 
@@ -317,20 +255,8 @@ async fn list_calls(
     };
     let now = simulator.0.clock.now();
     let state = simulator.0.state();
-    let newest_first = state
-        .calls
-        .iter()
-        .rev()
-        .filter(|call| !call.erased && filter.fits(call));
-    (
-        StatusCode::OK,
-        Json(
-            newest_first
-                .take(filter.limit)
-                .map(|call| call.shown(now))
-                .collect(),
-        ),
-    )
+    let newest_first = state.calls.iter().rev().filter(|call| !call.erased && filter.fits(call));
+    (StatusCode::OK, Json(newest_first.take(filter.limit).map(|call| call.shown(now)).collect()))
 }
 
 async fn create_assistant(
@@ -340,16 +266,9 @@ async fn create_assistant(
     let now = simulator.0.clock.now();
     let mut state = simulator.0.state();
     state.assistants_made += 1;
-    let id = script::uuid(
-        simulator.0.config.seed,
-        &["assistant", &state.assistants_made.to_string()],
-    );
-    let own = [
-        ("id", json!(id)),
-        ("orgId", json!(ORG_ID)),
-        ("createdAt", json!(now)),
-        ("updatedAt", json!(now)),
-    ];
+    let id = script::uuid(simulator.0.config.seed, &["assistant", &state.assistants_made.to_string()]);
+    let own =
+        [("id", json!(id)), ("orgId", json!(ORG_ID)), ("createdAt", json!(now)), ("updatedAt", json!(now))];
     assistant.extend(own.map(|(key, value)| (key.to_owned(), value)));
     let assistant = Value::Object(assistant);
     state.assistants.push(assistant.clone());
@@ -358,10 +277,7 @@ async fn create_assistant(
 
 async fn list_assistants(State(simulator): State<Simulator>) -> Answer {
     let state = simulator.0.state();
-    (
-        StatusCode::OK,
-        Json(state.assistants.iter().rev().cloned().collect()),
-    )
+    (StatusCode::OK, Json(state.assistants.iter().rev().cloned().collect()))
 }
 
 async fn get_assistant(State(simulator): State<Simulator>, Path(id): Path<String>) -> Answer {
@@ -377,11 +293,7 @@ async fn update_assistant(
 ) -> Answer {
     let now = simulator.0.clock.now();
     let mut state = simulator.0.state();
-    let Some(assistant) = state
-        .assistants
-        .iter_mut()
-        .find(|assistant| assistant["id"] == id)
-    else {
+    let Some(assistant) = state.assistants.iter_mut().find(|assistant| assistant["id"] == id) else {
         return not_found();
     };
     for (key, value) in changes.into_iter().filter(|(key, _)| key != "id") {
@@ -393,11 +305,7 @@ async fn update_assistant(
 
 async fn delete_assistant(State(simulator): State<Simulator>, Path(id): Path<String>) -> Answer {
     let mut state = simulator.0.state();
-    match state
-        .assistants
-        .iter()
-        .position(|assistant| assistant["id"] == id)
-    {
+    match state.assistants.iter().position(|assistant| assistant["id"] == id) {
         Some(place) => (StatusCode::OK, Json(state.assistants.remove(place))),
         None => not_found(),
     }

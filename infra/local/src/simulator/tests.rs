@@ -34,10 +34,7 @@ impl World {
     fn new(config: Config) -> Self {
         let began = tokio::time::Instant::now();
         let clock = Clock::from_fn(move || START + began.elapsed());
-        let (heard, answers) = (
-            Arc::new(Mutex::new(Vec::new())),
-            Arc::new(Mutex::new(VecDeque::new())),
-        );
+        let (heard, answers) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(VecDeque::new())));
         let kept = Arc::new(Mutex::new(BTreeMap::new()));
         let receiver = (heard.clone(), answers.clone());
         let webhooks = Transport::from_service(tower::service_fn(move |request: Request<Bytes>| {
@@ -56,14 +53,7 @@ impl World {
         }));
         let journal = journal(&kept);
         let simulator = Simulator::new(config, clock.clone(), webhooks.clone(), Some(journal)).unwrap();
-        Self {
-            simulator,
-            clock,
-            webhooks,
-            heard,
-            answers,
-            kept,
-        }
+        Self { simulator, clock, webhooks, heard, answers, kept }
     }
 
     async fn ask(&self, method: &str, path: &str, body: &Value) -> (StatusCode, Value) {
@@ -101,12 +91,7 @@ impl World {
     }
 
     fn messages(&self) -> Vec<Value> {
-        self.heard
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|heard| heard.message.clone())
-            .collect()
+        self.heard.lock().unwrap().iter().map(|heard| heard.message.clone()).collect()
     }
 }
 
@@ -114,10 +99,7 @@ fn journal(kept: &Arc<Mutex<BTreeMap<String, Value>>>) -> CallJournal {
     let saved = kept.lock().unwrap().values().cloned().collect();
     let kept = kept.clone();
     let save = move |id: &str, call: Value| drop(kept.lock().unwrap().insert(id.to_owned(), call));
-    CallJournal {
-        save: Arc::new(save),
-        saved,
-    }
+    CallJournal { save: Arc::new(save), saved }
 }
 
 fn request(name: &str) -> Value {
@@ -134,10 +116,7 @@ fn request(name: &str) -> Value {
 }
 
 fn answered() -> Config {
-    Config {
-        answer_rate: 1.0,
-        ..Config::default()
-    }
+    Config { answer_rate: 1.0, ..Config::default() }
 }
 
 /// Longer than any call with all its webhooks.
@@ -149,53 +128,27 @@ async fn pass(time: Duration) {
 
 #[tokio::test(start_paused = true)]
 async fn without_faults_webhooks_come_in_order_and_the_report_last() {
-    let world = World::new(Config {
-        booking_rate: 1.0,
-        opt_out_rate: 0.0,
-        ..answered()
-    });
+    let world = World::new(Config { booking_rate: 1.0, opt_out_rate: 0.0, ..answered() });
     let (status, made) = world.make("call_1").await;
     assert_eq!((status, &made["status"]), (StatusCode::CREATED, &json!("queued")));
     pass(ALL_OVER).await;
-    assert_eq!(
-        world.told(),
-        ["queued", "ringing", "in-progress", "ended", "end-of-call-report"]
-    );
+    assert_eq!(world.told(), ["queued", "ringing", "in-progress", "ended", "end-of-call-report"]);
     for message in world.messages() {
         assert_eq!(message["call"]["id"], made["id"]);
         assert_eq!(message["call"]["name"], "call_1");
-        assert_eq!(
-            message["call"]["assistantOverrides"],
-            json!({ "metadata": { "company": "example" } })
-        );
-        assert_eq!(
-            message["call"]["phoneNumberId"],
-            "c6ea6cb0-0dfb-4a65-918f-6a33abb54b64"
-        );
+        assert_eq!(message["call"]["assistantOverrides"], json!({ "metadata": { "company": "example" } }));
+        assert_eq!(message["call"]["phoneNumberId"], "c6ea6cb0-0dfb-4a65-918f-6a33abb54b64");
         assert_eq!(message["customer"]["number"], "+14155550123");
     }
     let (messages, entry) = (world.messages(), world.simulator.ledger().remove(0));
     let report = &messages[4];
-    assert_eq!(
-        report["analysis"]["structuredData"],
-        json!({ "opted_out": false, "booked": true })
-    );
+    assert_eq!(report["analysis"]["structuredData"], json!({ "opted_out": false, "booked": true }));
     assert_eq!(report["analysis"]["successEvaluation"], "true");
     assert_eq!(report["startedAt"], json!(entry.answered_at));
     assert_eq!(report["endedAt"], json!(entry.ended_at));
-    assert_eq!(
-        report["cost"].to_string().parse::<Usd>().unwrap(),
-        entry.cost.unwrap()
-    );
+    assert_eq!(report["cost"].to_string().parse::<Usd>().unwrap(), entry.cost.unwrap());
     assert!(entry.cost > Some(Usd::ZERO));
-    assert!(
-        world
-            .heard
-            .lock()
-            .unwrap()
-            .iter()
-            .all(|heard| heard.token == "secret")
-    );
+    assert!(world.heard.lock().unwrap().iter().all(|heard| heard.token == "secret"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -209,22 +162,11 @@ async fn a_looked_up_call_stands_where_its_webhooks_say() {
         }
         assert_eq!(world.get(&path).await["status"], status);
     }
-    assert_eq!(
-        world.get(&path).await["analysis"],
-        Value::Null,
-        "what was said is worked out after the end"
-    );
+    assert_eq!(world.get(&path).await["analysis"], Value::Null, "what was said is worked out after the end");
     pass(Duration::from_secs(4)).await;
     let shown = world.get(&path).await;
     let report = world.messages().remove(4);
-    for property in [
-        "endedReason",
-        "startedAt",
-        "endedAt",
-        "cost",
-        "artifact",
-        "analysis",
-    ] {
+    for property in ["endedReason", "startedAt", "endedAt", "cost", "artifact", "analysis"] {
         assert_eq!(shown[property], report[property], "{property}");
     }
 }
@@ -245,61 +187,34 @@ async fn the_same_seed_gives_a_call_the_same_fate_whenever_it_is_made() {
         }
         pass(ALL_OVER).await;
         let fate = |entry: LedgerEntry| {
-            let talk = entry
-                .ended_at
-                .unwrap()
-                .since(entry.answered_at.unwrap_or(entry.created_at));
-            (
-                entry.name,
-                (entry.provider_call_id, entry.ended_reason, entry.cost, talk),
-            )
+            let talk = entry.ended_at.unwrap().since(entry.answered_at.unwrap_or(entry.created_at));
+            (entry.name, (entry.provider_call_id, entry.ended_reason, entry.cost, talk))
         };
-        world
-            .simulator
-            .ledger()
-            .into_iter()
-            .map(fate)
-            .collect::<BTreeMap<_, _>>()
+        world.simulator.ledger().into_iter().map(fate).collect::<BTreeMap<_, _>>()
     };
     let first = fates(7, (0..40).collect()).await;
     assert_eq!(first, fates(7, (0..40).rev().collect()).await);
     assert_ne!(first, fates(8, (0..40).collect()).await);
-    let reasons: BTreeSet<_> = first
-        .into_values()
-        .map(|(_, reason, ..)| reason.unwrap())
-        .collect();
+    let reasons: BTreeSet<_> = first.into_values().map(|(_, reason, ..)| reason.unwrap()).collect();
     assert!(reasons.len() >= 4, "{reasons:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_script_decides_the_calls_to_its_number() {
-    let script = Script {
-        ring: Duration::from_secs(2),
-        ending: Ending::Busy,
-    };
+    let script = Script { ring: Duration::from_secs(2), ending: Ending::Busy };
     let scripts = BTreeMap::from([("+14155550123".parse().unwrap(), script)]);
-    let world = World::new(Config {
-        scripts,
-        ..answered()
-    });
+    let world = World::new(Config { scripts, ..answered() });
     world.make("call_1").await;
     pass(ALL_OVER).await;
     assert_eq!(world.told(), ["queued", "ended", "end-of-call-report"]);
     let report = world.messages().remove(2);
-    assert_eq!(
-        (&report["endedReason"], &report["analysis"]),
-        (&json!("customer-busy"), &json!({}))
-    );
+    assert_eq!((&report["endedReason"], &report["analysis"]), (&json!("customer-busy"), &json!({})));
     assert_eq!(world.simulator.ledger()[0].cost, Some(Usd::ZERO));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_webhook_never_comes() {
-    let world = World::new(Config {
-        webhook_loss_rate: 1.0,
-        webhook_duplicate_rate: 1.0,
-        ..answered()
-    });
+    let world = World::new(Config { webhook_loss_rate: 1.0, webhook_duplicate_rate: 1.0, ..answered() });
     world.make("call_1").await;
     pass(ALL_OVER).await;
     assert!(world.told().is_empty());
@@ -308,28 +223,17 @@ async fn a_lost_webhook_never_comes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_duplicate_webhook_comes_twice_word_for_word() {
-    let world = World::new(Config {
-        webhook_duplicate_rate: 1.0,
-        ..answered()
-    });
+    let world = World::new(Config { webhook_duplicate_rate: 1.0, ..answered() });
     world.make("call_1").await;
     pass(ALL_OVER).await;
     let messages = world.messages();
     assert_eq!(messages.len(), 10);
-    assert!(
-        messages
-            .iter()
-            .all(|message| messages.iter().filter(|other| *other == message).count() == 2)
-    );
+    assert!(messages.iter().all(|message| messages.iter().filter(|other| *other == message).count() == 2));
 }
 
 #[tokio::test(start_paused = true)]
 async fn delayed_webhooks_come_within_three_minutes_and_out_of_order() {
-    let world = World::new(Config {
-        webhook_delay_rate: 1.0,
-        concurrency_limit: 20,
-        ..answered()
-    });
+    let world = World::new(Config { webhook_delay_rate: 1.0, concurrency_limit: 20, ..answered() });
     for number in 0..20 {
         world.make(&format!("call_{number}")).await;
     }
@@ -345,55 +249,33 @@ async fn delayed_webhooks_come_within_three_minutes_and_out_of_order() {
 
 #[tokio::test(start_paused = true)]
 async fn faults_that_are_turned_off_spare_the_webhooks_still_to_come() {
-    let faults = Config {
-        webhook_loss_rate: 1.0,
-        webhook_duplicate_rate: 1.0,
-        refusal_rate: 1.0,
-        ..answered()
-    };
+    let faults =
+        Config { webhook_loss_rate: 1.0, webhook_duplicate_rate: 1.0, refusal_rate: 1.0, ..answered() };
     let world = World::new(faults);
     assert_eq!(world.make("call_1").await.0, StatusCode::BAD_REQUEST);
     world.simulator.set_faults(false);
     assert_eq!(world.make("call_1").await.0, StatusCode::CREATED);
     pass(ALL_OVER).await;
-    assert_eq!(
-        world.told(),
-        ["queued", "ringing", "in-progress", "ended", "end-of-call-report"]
-    );
+    assert_eq!(world.told(), ["queued", "ringing", "in-progress", "ended", "end-of-call-report"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_webhook_is_sent_again_with_growing_waits_until_it_is_taken() {
     let scripts = BTreeMap::from([(
         "+14155550123".parse().unwrap(),
-        Script {
-            ring: Duration::ZERO,
-            ending: Ending::Busy,
-        },
+        Script { ring: Duration::ZERO, ending: Ending::Busy },
     )]);
-    let world = World::new(Config {
-        scripts,
-        ..Config::default()
-    });
+    let world = World::new(Config { scripts, ..Config::default() });
     world.make("call_1").await;
     while world.told().last().is_none_or(|told| told != "ended") {
         pass(Duration::from_millis(100)).await;
     }
-    world
-        .answers
-        .lock()
-        .unwrap()
-        .extend([500, 429, 503, 500, 502, 500]);
+    world.answers.lock().unwrap().extend([500, 429, 503, 500, 502, 500]);
     pass(ALL_OVER).await;
     let heard = world.heard.lock().unwrap().clone();
-    let reports: Vec<_> = heard
-        .iter()
-        .filter(|heard| heard.message["type"] == "end-of-call-report")
-        .collect();
-    let waits: Vec<_> = reports
-        .windows(2)
-        .map(|pair| (pair[1].after - pair[0].after).as_secs())
-        .collect();
+    let reports: Vec<_> =
+        heard.iter().filter(|heard| heard.message["type"] == "end-of-call-report").collect();
+    let waits: Vec<_> = reports.windows(2).map(|pair| (pair[1].after - pair[0].after).as_secs()).collect();
     assert_eq!(waits, [1, 2, 4, 8, 16]);
 }
 
@@ -408,10 +290,7 @@ async fn a_webhook_that_is_refused_for_good_is_not_sent_again() {
 
 #[tokio::test(start_paused = true)]
 async fn an_accepted_call_whose_answer_never_came_is_found_at_the_provider() {
-    let world = World::new(Config {
-        accept_then_timeout_rate: 1.0,
-        ..answered()
-    });
+    let world = World::new(Config { accept_then_timeout_rate: 1.0, ..answered() });
     let timeout = Duration::from_secs(30);
     assert!(tokio::time::timeout(timeout, world.make("call_1")).await.is_err());
     let calls = world.get("/call").await;
@@ -422,43 +301,22 @@ async fn an_accepted_call_whose_answer_never_came_is_found_at_the_provider() {
 #[tokio::test(start_paused = true)]
 async fn an_error_comes_with_or_without_a_call() {
     for (config, calls) in [
-        (
-            Config {
-                error_before_rate: 1.0,
-                ..answered()
-            },
-            0,
-        ),
-        (
-            Config {
-                error_after_rate: 1.0,
-                ..answered()
-            },
-            1,
-        ),
+        (Config { error_before_rate: 1.0, ..answered() }, 0),
+        (Config { error_after_rate: 1.0, ..answered() }, 1),
     ] {
         let world = World::new(config);
         assert_eq!(world.make("call_1").await.0, StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(world.simulator.ledger().len(), calls);
     }
-    let world = World::new(Config {
-        rate_limit_rate: 1.0,
-        ..answered()
-    });
+    let world = World::new(Config { rate_limit_rate: 1.0, ..answered() });
     let limited = json!({ "message": "Rate limit exceeded", "statusCode": 429 });
-    assert_eq!(
-        world.make("call_1").await,
-        (StatusCode::TOO_MANY_REQUESTS, limited)
-    );
+    assert_eq!(world.make("call_1").await, (StatusCode::TOO_MANY_REQUESTS, limited));
     assert!(world.simulator.ledger().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_failed_may_pass_when_sent_again() {
-    let world = World::new(Config {
-        rate_limit_rate: 0.5,
-        ..answered()
-    });
+    let world = World::new(Config { rate_limit_rate: 0.5, ..answered() });
     let mut answers = BTreeSet::new();
     for _ in 0..10 {
         answers.insert(world.make("call_1").await.0);
@@ -468,19 +326,13 @@ async fn a_request_that_failed_may_pass_when_sent_again() {
 
 #[tokio::test(start_paused = true)]
 async fn no_more_calls_are_under_way_than_there_are_lines() {
-    let world = World::new(Config {
-        concurrency_limit: 2,
-        ..answered()
-    });
+    let world = World::new(Config { concurrency_limit: 2, ..answered() });
     let made = world.make("call_1").await.1;
     assert_eq!(made["subscriptionLimits"]["remainingConcurrentCalls"], 1);
     assert_eq!(world.make("call_2").await.0, StatusCode::CREATED);
     assert_eq!(
         world.make("call_3").await,
-        (
-            StatusCode::BAD_REQUEST,
-            json!({ "error": "Over Concurrency Limit" })
-        )
+        (StatusCode::BAD_REQUEST, json!({ "error": "Over Concurrency Limit" }))
     );
     assert_eq!((world.simulator.active(), world.simulator.most_at_once()), (2, 2));
     pass(ALL_OVER).await;
@@ -505,10 +357,7 @@ async fn calls_are_listed_newest_first_by_what_is_asked() {
             .collect::<Vec<_>>()
     };
     let second = world.get("/call").await[1].clone();
-    let (id, at) = (
-        second["id"].as_str().unwrap(),
-        second["createdAt"].as_str().unwrap(),
-    );
+    let (id, at) = (second["id"].as_str().unwrap(), second["createdAt"].as_str().unwrap());
     assert_eq!(names("").await, ["call_3", "call_2", "call_1"]);
     assert_eq!(names("limit=1").await, ["call_3"]);
     assert_eq!(names(&format!("id={id}")).await, ["call_2"]);
@@ -516,10 +365,7 @@ async fn calls_are_listed_newest_first_by_what_is_asked() {
     assert_eq!(names(&format!("createdAtGe={at}")).await, ["call_3", "call_2"]);
     assert_eq!(names(&format!("createdAtLt={at}")).await, ["call_1"]);
     assert_eq!(
-        names(&format!(
-            "createdAtLe={at}&phoneNumberId=c6ea6cb0-0dfb-4a65-918f-6a33abb54b64"
-        ))
-        .await,
+        names(&format!("createdAtLe={at}&phoneNumberId=c6ea6cb0-0dfb-4a65-918f-6a33abb54b64")).await,
         ["call_2", "call_1"]
     );
     assert!(names("assistantId=another").await.is_empty());
@@ -541,10 +387,7 @@ async fn an_invalid_request_is_refused_with_every_reason() {
         "schedulePlan": { "earliestAt": START, "latestAt": START },
     });
     let (status, refusal) = world.ask("POST", "/call", &body).await;
-    assert_eq!(
-        (status, &refusal["error"]),
-        (StatusCode::BAD_REQUEST, &json!("Bad Request"))
-    );
+    assert_eq!((status, &refusal["error"]), (StatusCode::BAD_REQUEST, &json!("Bad Request")));
     let reasons = [
         "property color should not exist",
         "assistantId must be a string",
@@ -555,19 +398,13 @@ async fn an_invalid_request_is_refused_with_every_reason() {
         "schedulePlan.latestAt must be in the future",
     ];
     assert_eq!(refusal["message"], json!(reasons));
-    assert_eq!(
-        world.ask("POST", "/call", &json!([])).await.0,
-        StatusCode::BAD_REQUEST
-    );
+    assert_eq!(world.ask("POST", "/call", &json!([])).await.0, StatusCode::BAD_REQUEST);
     assert!(world.simulator.ledger().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_plan_that_runs_out_on_the_way_makes_no_call() {
-    let world = World::new(Config {
-        latency: Duration::from_secs(10),
-        ..answered()
-    });
+    let world = World::new(Config { latency: Duration::from_secs(10), ..answered() });
     let mut body = request("call_1");
     body["schedulePlan"] = json!({ "earliestAt": START, "latestAt": START + Duration::from_secs(1) });
     assert_eq!(world.ask("POST", "/call", &body).await.0, StatusCode::BAD_REQUEST);
@@ -578,10 +415,7 @@ async fn a_plan_that_runs_out_on_the_way_makes_no_call() {
 async fn without_the_key_nothing_is_told() {
     let world = World::new(answered());
     for token in ["", "Bearer other", "local"] {
-        let request = Request::get("/call")
-            .header("authorization", token)
-            .body(Body::empty())
-            .unwrap();
+        let request = Request::get("/call").header("authorization", token).body(Body::empty()).unwrap();
         let response = world.simulator.router().oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{token}");
     }
@@ -602,91 +436,47 @@ async fn calls_go_on_after_a_restart_and_unheard_webhooks_are_sent_again() {
     assert_eq!(world.simulator.ledger(), before);
     assert_eq!(world.simulator.active(), 1);
     pass(ALL_OVER).await;
-    assert_eq!(
-        world.told(),
-        [
-            "queued",
-            "ringing",
-            "ringing",
-            "in-progress",
-            "ended",
-            "end-of-call-report"
-        ]
-    );
+    assert_eq!(world.told(), ["queued", "ringing", "ringing", "in-progress", "ended", "end-of-call-report"]);
     let again = world.make("call_1").await.1;
-    assert_ne!(
-        again["id"], before[0].provider_call_id,
-        "an id is not given twice"
-    );
+    assert_ne!(again["id"], before[0].provider_call_id, "an id is not given twice");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_saved_call_that_cannot_be_read_is_an_error() {
     let world = World::new(answered());
-    let journal = CallJournal {
-        save: Arc::new(|_, _| {}),
-        saved: vec![json!({ "id": "1" })],
-    };
+    let journal = CallJournal { save: Arc::new(|_, _| {}), saved: vec![json!({ "id": "1" })] };
     assert!(Simulator::new(answered(), world.clock, world.webhooks, Some(journal)).is_err());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_deleted_call_ends_and_a_deleted_end_is_forgotten() {
-    let world = World::new(Config {
-        mean_call: Duration::from_mins(10),
-        ..answered()
-    });
+    let world = World::new(Config { mean_call: Duration::from_mins(10), ..answered() });
     let (_, made) = world.make("call_1").await;
     let path = format!("/call/{}", made["id"].as_str().unwrap());
     while world.told().len() < 3 {
         pass(Duration::from_millis(100)).await;
     }
-    assert_eq!(
-        world.ask("DELETE", &path, &Value::Null).await.1["endedReason"],
-        "call-deleted"
-    );
+    assert_eq!(world.ask("DELETE", &path, &Value::Null).await.1["endedReason"], "call-deleted");
     assert_eq!(world.simulator.active(), 0);
     pass(ALL_OVER).await;
-    assert_eq!(
-        world.told(),
-        ["queued", "ringing", "in-progress", "ended", "end-of-call-report"]
-    );
+    assert_eq!(world.told(), ["queued", "ringing", "in-progress", "ended", "end-of-call-report"]);
     assert_eq!(world.ask("DELETE", &path, &Value::Null).await.0, StatusCode::OK);
-    assert_eq!(
-        world.ask("GET", &path, &Value::Null).await.0,
-        StatusCode::NOT_FOUND
-    );
+    assert_eq!(world.ask("GET", &path, &Value::Null).await.0, StatusCode::NOT_FOUND);
     assert_eq!(world.get("/call").await, json!([]));
-    assert_eq!(
-        world.simulator.ledger()[0].ended_reason.as_deref(),
-        Some("call-deleted")
-    );
+    assert_eq!(world.simulator.ledger()[0].ended_reason.as_deref(), Some("call-deleted"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn assistants_are_made_changed_listed_and_deleted() {
     let world = World::new(Config::default());
-    let (status, made) = world
-        .ask(
-            "POST",
-            "/assistant",
-            &json!({ "name": "First", "voicemailMessage": "Hello" }),
-        )
-        .await;
+    let (status, made) =
+        world.ask("POST", "/assistant", &json!({ "name": "First", "voicemailMessage": "Hello" })).await;
     assert_eq!((status, &made["name"]), (StatusCode::CREATED, &json!("First")));
     let path = format!("/assistant/{}", made["id"].as_str().unwrap());
     pass(Duration::from_secs(1)).await;
-    let (_, changed) = world
-        .ask("PATCH", &path, &json!({ "name": "Second", "id": "mine" }))
-        .await;
-    assert_eq!(
-        (&changed["name"], &changed["id"]),
-        (&json!("Second"), &made["id"])
-    );
+    let (_, changed) = world.ask("PATCH", &path, &json!({ "name": "Second", "id": "mine" })).await;
+    assert_eq!((&changed["name"], &changed["id"]), (&json!("Second"), &made["id"]));
     assert_eq!(world.get("/assistant").await, json!([changed]));
     assert_eq!(world.ask("DELETE", &path, &Value::Null).await.0, StatusCode::OK);
-    assert_eq!(
-        world.ask("GET", &path, &Value::Null).await.0,
-        StatusCode::NOT_FOUND
-    );
+    assert_eq!(world.ask("GET", &path, &Value::Null).await.0, StatusCode::NOT_FOUND);
 }

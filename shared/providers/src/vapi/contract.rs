@@ -18,10 +18,7 @@ fn contracts() -> Option<PathBuf> {
     if folder.join("vapi-openapi.json").exists() {
         return Some(folder);
     }
-    eprintln!(
-        "skipped: {} has no vapi-openapi.json; DIALPOOL_CONTRACTS names the folder",
-        folder.display()
-    );
+    eprintln!("skipped: {} has no vapi-openapi.json; DIALPOOL_CONTRACTS names the folder", folder.display());
     None
 }
 
@@ -47,30 +44,20 @@ fn violations(folder: &Path, schema: &str, instance: &Value) -> Vec<String> {
     corrected(&mut components);
     let schema = json!({ "$ref": format!("#/components/schemas/{schema}"), "components": components });
     let validator = jsonschema::validator_for(&schema).unwrap();
-    validator
-        .iter_errors(instance)
-        .map(|error| format!("{}: {error}", error.instance_path()))
-        .collect()
+    validator.iter_errors(instance).map(|error| format!("{}: {error}", error.instance_path())).collect()
 }
 
 #[test]
 fn the_request_for_a_call_keeps_the_contract() {
     let Some(folder) = contracts() else { return };
     for credential_id in [None, Some("6e1f8b1a-0000-4000-8000-00000000c0de")] {
-        let body = with_new_call(credential_id, |call| {
-            serde_json::to_value(wire::CreateCall::of(call)).unwrap()
-        });
+        let body =
+            with_new_call(credential_id, |call| serde_json::to_value(wire::CreateCall::of(call)).unwrap());
         assert_eq!(violations(&folder, "CreateCallDTO", &body), Vec::<String>::new());
     }
-    let mut body = with_new_call(None, |call| {
-        serde_json::to_value(wire::CreateCall::of(call)).unwrap()
-    });
+    let mut body = with_new_call(None, |call| serde_json::to_value(wire::CreateCall::of(call)).unwrap());
     body["name"] = json!("n".repeat(41));
-    assert_eq!(
-        violations(&folder, "CreateCallDTO", &body).len(),
-        1,
-        "the contract is looked at"
-    );
+    assert_eq!(violations(&folder, "CreateCallDTO", &body).len(), 1, "the contract is looked at");
 }
 
 #[test]
@@ -99,10 +86,7 @@ fn every_message_of_the_samples_and_recordings_is_read() {
 #[test]
 fn the_calls_of_the_samples_are_read() {
     let Some(folder) = contracts() else { return };
-    for name in [
-        "04-create-call.response-201.json",
-        "06-get-call-ended.response-200.json",
-    ] {
+    for name in ["04-create-call.response-201.json", "06-get-call-ended.response-200.json"] {
         let body = fs::read(folder.join("vapi/samples").join(name)).unwrap();
         let call: ProviderCall = serde_json::from_slice::<wire::Call>(&body).unwrap().into();
         assert_eq!(call.id, "019a9046-121e-766d-bd1f-84f3ccc309c1");

@@ -209,10 +209,7 @@ impl ProviderCall {
     /// What is known of its end.
     pub fn report(&self) -> CallReport {
         CallReport {
-            outcome: self
-                .ended_reason
-                .as_deref()
-                .map(dialpool_domain::outcome::Outcome::of_ended_reason),
+            outcome: self.ended_reason.as_deref().map(dialpool_domain::outcome::Outcome::of_ended_reason),
             ended_reason: self.ended_reason.clone(),
             started_at: self.started_at,
             ended_at: self.ended_at,
@@ -229,11 +226,7 @@ impl ProviderCall {
 impl Vapi {
     /// The API at `base_url` (`https://api.vapi.ai`).
     pub fn new(transport: Transport, base_url: &str, api_key: SecretString) -> Self {
-        Self {
-            transport,
-            base_url: base_url.trim_end_matches('/').to_owned(),
-            api_key,
-        }
+        Self { transport, base_url: base_url.trim_end_matches('/').to_owned(), api_key }
     }
 
     /// Asks for a call, once.
@@ -247,12 +240,8 @@ impl Vapi {
         };
         match self.transport.send(request).await {
             Ok(response) => answer(response.status(), response.body()),
-            Err(error @ TransportError::NotSent(_)) => PlaceCall::NotSent {
-                cause: error.to_string(),
-            },
-            Err(error @ TransportError::NoAnswer(_)) => PlaceCall::Unknown {
-                cause: error.to_string(),
-            },
+            Err(error @ TransportError::NotSent(_)) => PlaceCall::NotSent { cause: error.to_string() },
+            Err(error @ TransportError::NoAnswer(_)) => PlaceCall::Unknown { cause: error.to_string() },
         }
     }
 
@@ -275,10 +264,7 @@ impl Vapi {
                 ("limit", PAGE.to_string()),
             ];
             query.extend(created_to.map(|moment| ("createdAtLe", moment.to_string())));
-            let body = self
-                .get(&["call"], &query)
-                .await?
-                .map_err(|answer| answer.into_error())?;
+            let body = self.get(&["call"], &query).await?.map_err(|answer| answer.into_error())?;
             let page: Vec<wire::Call> = read(&body)?;
             let (length, before) = (page.len(), calls.len());
             let mut oldest = created_to;
@@ -335,11 +321,7 @@ impl Vapi {
         let response = self.transport.send(request).await?;
         let status = response.status();
         let body = response.into_body();
-        Ok(if status == StatusCode::OK {
-            Ok(body)
-        } else {
-            Err(Answer { status, body })
-        })
+        Ok(if status == StatusCode::OK { Ok(body) } else { Err(Answer { status, body }) })
     }
 
     fn url(&self, path: &[&str], query: &[(&str, String)]) -> Result<Url, String> {
@@ -377,10 +359,7 @@ struct Answer {
 
 impl Answer {
     fn into_error(self) -> ProviderError {
-        ProviderError::Status {
-            status: self.status.as_u16(),
-            message: said(&self.body),
-        }
+        ProviderError::Status { status: self.status.as_u16(), message: said(&self.body) }
     }
 }
 
@@ -392,15 +371,9 @@ fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, ProviderError>
 fn answer(status: StatusCode, body: &[u8]) -> PlaceCall {
     if status.is_success() {
         return match serde_json::from_slice::<wire::Created>(body) {
-            Ok(created) if !created.id.is_empty() => PlaceCall::Accepted {
-                provider_call_id: created.id,
-            },
-            Ok(_) => PlaceCall::Unknown {
-                cause: format!("{status} with an empty id"),
-            },
-            Err(error) => PlaceCall::Unknown {
-                cause: format!("{status} that cannot be read: {error}"),
-            },
+            Ok(created) if !created.id.is_empty() => PlaceCall::Accepted { provider_call_id: created.id },
+            Ok(_) => PlaceCall::Unknown { cause: format!("{status} with an empty id") },
+            Err(error) => PlaceCall::Unknown { cause: format!("{status} that cannot be read: {error}") },
         };
     }
     let message = said(body);
@@ -411,16 +384,10 @@ fn answer(status: StatusCode, body: &[u8]) -> PlaceCall {
         401..=403 | 407 => RefusalKind::Unauthorized,
         400 | 404..=406 | 410..=417 | 421..=424 | 426 | 428 | 431 | 451 => RefusalKind::Invalid,
         _ => {
-            return PlaceCall::Unknown {
-                cause: format!("answered with {status}: {message}"),
-            };
+            return PlaceCall::Unknown { cause: format!("answered with {status}: {message}") };
         }
     };
-    PlaceCall::Refused {
-        kind,
-        status: status.as_u16(),
-        message,
-    }
+    PlaceCall::Refused { kind, status: status.as_u16(), message }
 }
 
 /// The provider's words in the body of an answer, made fit for a log.

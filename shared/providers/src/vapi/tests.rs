@@ -26,10 +26,7 @@ struct Peer {
 impl Peer {
     fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
         let answers = Arc::new(Mutex::new(answers.into_iter().collect()));
-        Self {
-            answers,
-            requests: Arc::default(),
-        }
+        Self { answers, requests: Arc::default() }
     }
 
     fn vapi(&self) -> Vapi {
@@ -85,11 +82,8 @@ async fn place(answer: Answer) -> PlaceCall {
 
 async fn place_with(vapi: &Vapi) -> PlaceCall {
     let call_id = CallId::new(NOW, 7);
-    let webhook = WebhookTarget {
-        url: "https://hooks.example.com".into(),
-        secret: "s".into(),
-        credential_id: None,
-    };
+    let webhook =
+        WebhookTarget { url: "https://hooks.example.com".into(), secret: "s".into(), credential_id: None };
     vapi.place_call(&NewCall {
         call_id: &call_id,
         company: &"acme".parse().unwrap(),
@@ -109,9 +103,7 @@ async fn place_with(vapi: &Vapi) -> PlaceCall {
 
 #[test]
 fn the_request_for_a_call() {
-    let body = with_new_call(None, |call| {
-        serde_json::to_value(wire::CreateCall::of(call)).unwrap()
-    });
+    let body = with_new_call(None, |call| serde_json::to_value(wire::CreateCall::of(call)).unwrap());
     insta::assert_json_snapshot!(body, @r#"
     {
       "assistantId": "4a170597-a0c2-4657-8c32-cb93f080cead",
@@ -161,14 +153,10 @@ fn the_request_for_a_call() {
 
 #[test]
 fn a_credential_takes_the_place_of_the_secret() {
-    let body = with_new_call(Some("credential-7"), |call| {
-        serde_json::to_value(wire::CreateCall::of(call)).unwrap()
-    });
+    let body =
+        with_new_call(Some("credential-7"), |call| serde_json::to_value(wire::CreateCall::of(call)).unwrap());
     let server = &body["assistantOverrides"]["server"];
-    assert_eq!(
-        (&server["credentialId"], server.get("headers")),
-        (&json!("credential-7"), None)
-    );
+    assert_eq!((&server["credentialId"], server.get("headers")), (&json!("credential-7"), None));
 }
 
 #[tokio::test]
@@ -181,28 +169,15 @@ async fn the_key_goes_with_every_request() {
 
     let requests = peer.requests();
     assert_eq!(found, None);
-    assert!(
-        requests
-            .iter()
-            .all(|request| request.headers()["authorization"] == "Bearer key-7")
-    );
+    assert!(requests.iter().all(|request| request.headers()["authorization"] == "Bearer key-7"));
     assert_eq!(requests[0].uri(), "https://api.vapi.example/call");
-    assert_eq!(
-        requests[1].uri(),
-        "https://api.vapi.example/call/a%2F..%2Fb%3Fc",
-        "an id stays an id"
-    );
+    assert_eq!(requests[1].uri(), "https://api.vapi.example/call/a%2F..%2Fb%3Fc", "an id stays an id");
 }
 
 #[tokio::test]
 async fn a_call_that_the_provider_has_is_accepted() {
     let answer = place(answered(201, r#"{"id":"p7","status":"queued","news":1}"#)).await;
-    assert_eq!(
-        answer,
-        PlaceCall::Accepted {
-            provider_call_id: "p7".to_owned()
-        }
-    );
+    assert_eq!(answer, PlaceCall::Accepted { provider_call_id: "p7".to_owned() });
 }
 
 #[tokio::test]
@@ -210,55 +185,24 @@ async fn a_definite_no_is_a_refusal_and_says_why() {
     let validation =
         r#"{"message":["property customer should not exist"],"error":"Bad Request","statusCode":400}"#;
     for (status, body, kind, message) in [
-        (
-            400,
-            validation,
-            RefusalKind::Invalid,
-            "property customer should not exist",
-        ),
-        (
-            400,
-            r#"{"error":"Over Concurrency Limit"}"#,
-            RefusalKind::Capacity,
-            "Over Concurrency Limit",
-        ),
+        (400, validation, RefusalKind::Invalid, "property customer should not exist"),
+        (400, r#"{"error":"Over Concurrency Limit"}"#, RefusalKind::Capacity, "Over Concurrency Limit"),
         (
             400,
             r#"{"message":"Over Concurrency Limit.","error":"Bad Request"}"#,
             RefusalKind::Capacity,
             "Over Concurrency Limit.",
         ),
-        (
-            429,
-            r#"{"message":"Rate limit exceeded"}"#,
-            RefusalKind::Capacity,
-            "Rate limit exceeded",
-        ),
-        (
-            401,
-            r#"{"message":"Invalid Key."}"#,
-            RefusalKind::Unauthorized,
-            "Invalid Key.",
-        ),
+        (429, r#"{"message":"Rate limit exceeded"}"#, RefusalKind::Capacity, "Rate limit exceeded"),
+        (401, r#"{"message":"Invalid Key."}"#, RefusalKind::Unauthorized, "Invalid Key."),
         (402, "no credit", RefusalKind::Unauthorized, "no credit"),
         (404, "", RefusalKind::Invalid, ""),
-        (
-            422,
-            r#"{"message":"+12125550123 is odd"}"#,
-            RefusalKind::Invalid,
-            "+••• is odd",
-        ),
+        (422, r#"{"message":"+12125550123 is odd"}"#, RefusalKind::Invalid, "+••• is odd"),
     ] {
-        let refused = PlaceCall::Refused {
-            kind,
-            status,
-            message: message.to_owned(),
-        };
+        let refused = PlaceCall::Refused { kind, status, message: message.to_owned() };
         assert_eq!(place(answered(status, body)).await, refused);
     }
-    let PlaceCall::Refused { message, .. } = place(answered(400, "x".repeat(9_000))).await else {
-        panic!()
-    };
+    let PlaceCall::Refused { message, .. } = place(answered(400, "x".repeat(9_000))).await else { panic!() };
     assert_eq!(message.len(), 200);
 }
 
@@ -279,29 +223,16 @@ async fn what_is_not_certain_is_unknown() {
         (504, ""),
     ] {
         let answer = place(answered(status, body)).await;
-        assert!(
-            matches!(answer, PlaceCall::Unknown { .. }),
-            "{status} {body}: {answer:?}"
-        );
+        assert!(matches!(answer, PlaceCall::Unknown { .. }), "{status} {body}: {answer:?}");
     }
     let answer = place(Err(TransportError::NoAnswer("reset".to_owned()))).await;
-    assert_eq!(
-        answer,
-        PlaceCall::Unknown {
-            cause: "no answer: reset".to_owned()
-        }
-    );
+    assert_eq!(answer, PlaceCall::Unknown { cause: "no answer: reset".to_owned() });
 }
 
 #[tokio::test]
 async fn a_request_that_did_not_leave_was_not_sent() {
     let answer = place(Err(TransportError::NotSent("refused".to_owned()))).await;
-    assert_eq!(
-        answer,
-        PlaceCall::NotSent {
-            cause: "not sent: refused".to_owned()
-        }
-    );
+    assert_eq!(answer, PlaceCall::NotSent { cause: "not sent: refused".to_owned() });
     let nowhere = Vapi::new(Peer::new([]).vapi().transport, "nowhere", "key-7".into());
     assert!(matches!(place_with(&nowhere).await, PlaceCall::NotSent { .. }));
 }
@@ -334,13 +265,7 @@ async fn the_calls_of_a_number_are_read_to_the_last() {
         requests[0].uri().query().unwrap(),
         "phoneNumberId=number+7&createdAtGe=2026-03-02T15%3A04%3A05.678Z&limit=25"
     );
-    assert!(
-        requests[1]
-            .uri()
-            .query()
-            .unwrap()
-            .ends_with("&createdAtLe=1970-01-01T00%3A00%3A00.006Z")
-    );
+    assert!(requests[1].uri().query().unwrap().ends_with("&createdAtLe=1970-01-01T00%3A00%3A00.006Z"));
 }
 
 #[tokio::test]
@@ -350,26 +275,12 @@ async fn a_list_that_cannot_be_read_to_its_end_proves_nothing() {
         Peer::new([same(), same()]).vapi().calls_of_number("n", NOW).await,
         Err(ProviderError::TooMany)
     ));
-    let pages = (0..PAGES)
-        .rev()
-        .map(|number| page((number * PAGE..(number + 1) * PAGE).rev()));
-    assert!(matches!(
-        Peer::new(pages).vapi().calls_of_number("n", NOW).await,
-        Err(ProviderError::TooMany)
-    ));
+    let pages = (0..PAGES).rev().map(|number| page((number * PAGE..(number + 1) * PAGE).rev()));
+    assert!(matches!(Peer::new(pages).vapi().calls_of_number("n", NOW).await, Err(ProviderError::TooMany)));
     for (answer, error) in [
-        (
-            page(0..2),
-            "unreadable answer: the calls are not listed newest first",
-        ),
-        (
-            answered(200, r#"[{"id":"p7"}]"#),
-            "unreadable answer: p7 has no createdAt",
-        ),
-        (
-            answered(200, "[{}]"),
-            "unreadable answer: missing field `id` at line 1 column 3",
-        ),
+        (page(0..2), "unreadable answer: the calls are not listed newest first"),
+        (answered(200, r#"[{"id":"p7"}]"#), "unreadable answer: p7 has no createdAt"),
+        (answered(200, "[{}]"), "unreadable answer: missing field `id` at line 1 column 3"),
         (
             answered(200, r#"{"results":[]}"#),
             "unreadable answer: invalid type: map, expected a sequence at line 1 column 0",
@@ -387,23 +298,11 @@ async fn a_call_at_the_provider_is_ours_by_its_metadata_or_its_name() {
     let ours = "call_01J8ZQ4T7M3N5P6R8S9V0W1X2Y";
     for (body, our_call_id) in [
         (json!({ "id": "p7", "name": ours }), Some(ours)),
-        (
-            json!({ "id": "p7", "assistantOverrides": { "metadata": { "call_id": ours } } }),
-            Some(ours),
-        ),
+        (json!({ "id": "p7", "assistantOverrides": { "metadata": { "call_id": ours } } }), Some(ours)),
         (json!({ "id": "p7", "name": "Sales 7" }), None),
     ] {
-        let call = Peer::new([answered(200, body.to_string())])
-            .vapi()
-            .call("p7")
-            .await
-            .unwrap()
-            .unwrap();
-        assert_eq!(
-            call.our_call_id().as_ref().map(CallId::as_str),
-            our_call_id,
-            "{body}"
-        );
+        let call = Peer::new([answered(200, body.to_string())]).vapi().call("p7").await.unwrap().unwrap();
+        assert_eq!(call.our_call_id().as_ref().map(CallId::as_str), our_call_id, "{body}");
     }
 }
 
@@ -413,12 +312,7 @@ async fn a_call_that_ended_at_the_provider_is_reported_like_by_a_webhook() {
         "startedAt":"2026-03-02T15:00:12.410Z","endedAt":"2026-03-02T15:02:03.902Z",
         "analysis":{"summary":"Booked.","successEvaluation":true,"structuredData":{"opted_out":true}}}"#;
 
-    let call = Peer::new([answered(200, body)])
-        .vapi()
-        .call("p7")
-        .await
-        .unwrap()
-        .unwrap();
+    let call = Peer::new([answered(200, body)]).vapi().call("p7").await.unwrap().unwrap();
 
     let report = call.report();
     assert_eq!(call.state(), CallState::Ended);

@@ -115,18 +115,10 @@ impl Webhook {
         // Vapi sends no event id. A call has each status once and one report; of other messages there may be many.
         let dedupe_key = match (&message.status, message.timestamp.as_ref()) {
             (status, _) if reports => {
-                format!(
-                    "vapi:{object}:{}:{}",
-                    message.kind,
-                    status.as_deref().unwrap_or("-")
-                )
+                format!("vapi:{object}:{}:{}", message.kind, status.as_deref().unwrap_or("-"))
             }
             (_, Some(moment)) => format!("vapi:{object}:{}:{}", message.kind, moment.0.as_millis()),
-            (_, None) => format!(
-                "vapi:{object}:{}:{}",
-                message.kind,
-                hex::encode(Sha256::digest(body))
-            ),
+            (_, None) => format!("vapi:{object}:{}:{}", message.kind, hex::encode(Sha256::digest(body))),
         };
         let timestamp = message.timestamp.as_ref().map(|moment| moment.0);
         let (call_id, kind) = match message.kind.as_str() {
@@ -136,10 +128,7 @@ impl Webhook {
                 };
                 let end = serde_json::from_slice::<wire::Envelope<wire::End>>(body)?.message;
                 let call = wire::provider_call(call, end);
-                (
-                    call.our_call_id(),
-                    reported(&message.kind, message.status.as_deref(), &call),
-                )
+                (call.our_call_id(), reported(&message.kind, message.status.as_deref(), &call))
             }
             "assistant-request" => {
                 let number = |party: Option<wire::Party>| party.and_then(|party| party.number);
@@ -148,22 +137,11 @@ impl Webhook {
             }
             known if TYPES.contains(&known) => {
                 let text = call.and_then(|call| call.metadata_call_id().or(call.name.as_deref()));
-                (
-                    text.and_then(|text| text.parse().ok()),
-                    Kind::Other {
-                        message_type: message.kind,
-                    },
-                )
+                (text.and_then(|text| text.parse().ok()), Kind::Other { message_type: message.kind })
             }
             _ => return Err(UnreadableWebhook::UnknownType(message.kind)),
         };
-        Ok(Self {
-            kind,
-            timestamp,
-            provider_call_id,
-            call_id,
-            dedupe_key,
-        })
+        Ok(Self { kind, timestamp, provider_call_id, call_id, dedupe_key })
     }
 
     /// The same for the same event however often it is sent, and for no other event: provider, call, type and status; for
@@ -177,16 +155,10 @@ fn reported(message_type: &str, status: Option<&str>, call: &ProviderCall) -> Ki
     let report = call.report();
     let ended_reason = call.ended_reason.as_deref();
     if message_type == "end-of-call-report" {
-        Kind::EndOfCallReport {
-            state: wire::ended(ended_reason),
-            report,
-        }
+        Kind::EndOfCallReport { state: wire::ended(ended_reason), report }
     } else {
         // `message.call` is as it was when the call was made: its status is not the news.
-        Kind::StatusUpdate {
-            state: wire::state(status, ended_reason),
-            report,
-        }
+        Kind::StatusUpdate { state: wire::state(status, ended_reason), report }
     }
 }
 
@@ -200,9 +172,7 @@ mod tests {
     use super::*;
 
     fn sample(name: &str) -> Webhook {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../events/vapi")
-            .join(name);
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events/vapi").join(name);
         Webhook::parse(&std::fs::read(file).unwrap()).unwrap()
     }
 
@@ -216,15 +186,10 @@ mod tests {
         ];
         for (status, expected) in states {
             let webhook = sample(&format!("status-update-{status}.json"));
-            let Kind::StatusUpdate { state, report } = webhook.kind else {
-                panic!("{status}")
-            };
+            let Kind::StatusUpdate { state, report } = webhook.kind else { panic!("{status}") };
             assert_eq!(state, expected);
             assert_eq!(report.outcome, (status == "ended").then_some(Outcome::NoAnswer));
-            assert_eq!(
-                webhook.call_id.unwrap().as_str(),
-                "call_01K5S3Z8Q0M4T6V8X0Z2B4D6F8"
-            );
+            assert_eq!(webhook.call_id.unwrap().as_str(), "call_01K5S3Z8Q0M4T6V8X0Z2B4D6F8");
         }
     }
 
@@ -239,10 +204,7 @@ mod tests {
         assert_eq!(report.cost, Some(Usd::from_ten_thousandths(1_432)));
         assert_eq!(report.started_at.unwrap().to_string(), "2026-03-02T15:00:12.410Z");
         assert_eq!(report.ended_at.unwrap().to_string(), "2026-03-02T15:02:03.902Z");
-        assert_eq!(
-            report.summary.as_deref(),
-            Some("Example Lead 7 booked an appointment.")
-        );
+        assert_eq!(report.summary.as_deref(), Some("Example Lead 7 booked an appointment."));
         assert_eq!(report.success_evaluation.as_deref(), Some("true"));
         assert!(report.transcript.unwrap().starts_with("AI: Hi, this is"));
         assert!(report.recording_url.is_some());
@@ -255,10 +217,7 @@ mod tests {
             panic!()
         };
 
-        assert_eq!(
-            (report.outcome, report.started_at),
-            (Some(Outcome::NoAnswer), None)
-        );
+        assert_eq!((report.outcome, report.started_at), (Some(Outcome::NoAnswer), None));
         assert_eq!((report.cost, report.transcript), (Some(Usd::ZERO), None));
     }
 
@@ -284,16 +243,9 @@ mod tests {
         let ringing = key(body("status-update", "ringing", 1));
 
         assert_eq!(ringing, "vapi:c1:status-update:ringing");
-        assert_eq!(
-            ringing,
-            key(body("status-update", "ringing", 2)),
-            "sent again later"
-        );
+        assert_eq!(ringing, key(body("status-update", "ringing", 2)), "sent again later");
         assert_ne!(ringing, key(body("status-update", "ended", 1)));
-        assert_ne!(
-            key(body("speech-update", "started", 1)),
-            key(body("speech-update", "started", 2))
-        );
+        assert_ne!(key(body("speech-update", "started", 1)), key(body("speech-update", "started", 2)));
     }
 
     #[test]
@@ -303,13 +255,8 @@ mod tests {
 
         let webhook = Webhook::parse(body).unwrap();
 
-        let Kind::EndOfCallReport { state, report } = webhook.kind else {
-            panic!()
-        };
-        assert_eq!(
-            (state, report.cost, report.outcome),
-            (CallState::Ended, None, None)
-        );
+        let Kind::EndOfCallReport { state, report } = webhook.kind else { panic!() };
+        assert_eq!((state, report.cost, report.outcome), (CallState::Ended, None, None));
         assert!(report.ended_at.is_some());
         assert_eq!(webhook.call_id, None);
     }
@@ -317,9 +264,7 @@ mod tests {
     #[test]
     fn a_new_status_says_only_that_the_provider_has_the_call() {
         let body = br#"{"message":{"type":"status-update","status":"teleporting","call":{"id":"c1"}}}"#;
-        let Kind::StatusUpdate { state, .. } = Webhook::parse(body).unwrap().kind else {
-            panic!()
-        };
+        let Kind::StatusUpdate { state, .. } = Webhook::parse(body).unwrap().kind else { panic!() };
         assert_eq!(state, CallState::Accepted);
     }
 
@@ -344,22 +289,10 @@ mod tests {
     #[test]
     fn what_cannot_be_understood_says_what_is_wrong() {
         for (body, error) in [
-            (
-                "{",
-                "not a message: EOF while parsing an object at line 1 column 1",
-            ),
-            (
-                r#"{"message":{}}"#,
-                "not a message: missing field `type` at line 1 column 13",
-            ),
-            (
-                r#"{"message":{"type":"teleport"}}"#,
-                r#"message.type: "teleport" is not known"#,
-            ),
-            (
-                r#"{"message":{"type":"status-update"}}"#,
-                "message.call: a status-update is about a call",
-            ),
+            ("{", "not a message: EOF while parsing an object at line 1 column 1"),
+            (r#"{"message":{}}"#, "not a message: missing field `type` at line 1 column 13"),
+            (r#"{"message":{"type":"teleport"}}"#, r#"message.type: "teleport" is not known"#),
+            (r#"{"message":{"type":"status-update"}}"#, "message.call: a status-update is about a call"),
         ] {
             assert_eq!(Webhook::parse(body.as_bytes()).unwrap_err().to_string(), error);
         }

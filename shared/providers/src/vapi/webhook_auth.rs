@@ -55,12 +55,7 @@ pub enum Unauthenticated {
 impl WebhookAuth {
     /// Checks against any of these secrets; empty ones match nothing.
     pub fn new(secrets: Vec<SecretString>) -> Self {
-        Self(
-            secrets
-                .into_iter()
-                .filter(|secret| !secret.expose_secret().is_empty())
-                .collect(),
-        )
+        Self(secrets.into_iter().filter(|secret| !secret.expose_secret().is_empty()).collect())
     }
 
     /// Whether the sender of this body knows one of the secrets.
@@ -79,16 +74,10 @@ impl WebhookAuth {
         }
         // Digests are compared, so that not even the length of the secret shows in the time that it takes.
         let equal = |given: &[u8], secret: &SecretString| {
-            Sha256::digest(given)
-                .as_slice()
-                .ct_eq(Sha256::digest(secret.expose_secret()).as_slice())
+            Sha256::digest(given).as_slice().ct_eq(Sha256::digest(secret.expose_secret()).as_slice())
         };
-        let pairs = given
-            .iter()
-            .flat_map(|given| self.0.iter().map(move |secret| (*given, secret)));
-        known(pairs.fold(Choice::from(0), |known, (given, secret)| {
-            known | equal(given, secret)
-        }))
+        let pairs = given.iter().flat_map(|given| self.0.iter().map(move |secret| (*given, secret)));
+        known(pairs.fold(Choice::from(0), |known, (given, secret)| known | equal(given, secret)))
     }
 
     fn verify_signature(
@@ -98,15 +87,10 @@ impl WebhookAuth {
         body: &[u8],
         now: Timestamp,
     ) -> Result<(), Unauthenticated> {
-        let timestamp = timestamp
-            .and_then(|text| str::from_utf8(text).ok())
-            .ok_or(Unauthenticated::NoTimestamp)?;
+        let timestamp =
+            timestamp.and_then(|text| str::from_utf8(text).ok()).ok_or(Unauthenticated::NoTimestamp)?;
         let number: i64 = timestamp.parse().map_err(|_| Unauthenticated::NoTimestamp)?;
-        let millis = if number < FIRST_MILLIS {
-            number.saturating_mul(1_000)
-        } else {
-            number
-        };
+        let millis = if number < FIRST_MILLIS { number.saturating_mul(1_000) } else { number };
         let signed_at = Timestamp::from_millis(millis);
         let signature = hex::decode(signature.strip_prefix(b"sha256=").unwrap_or(signature));
         let signature = signature.map_err(|_| Unauthenticated::Mismatch)?;
@@ -122,11 +106,7 @@ impl WebhookAuth {
 }
 
 fn known(matches: Choice) -> Result<(), Unauthenticated> {
-    if bool::from(matches) {
-        Ok(())
-    } else {
-        Err(Unauthenticated::Mismatch)
-    }
+    if bool::from(matches) { Ok(()) } else { Err(Unauthenticated::Mismatch) }
 }
 
 /// The value of `x-signature` for a body that is sent with this `x-timestamp`.
@@ -165,10 +145,7 @@ mod tests {
     fn verify(headers: &[(&'static str, &str)], body: &[u8], now: Timestamp) -> Result<(), Unauthenticated> {
         let auth = WebhookAuth::new(vec!["next-secret".into(), SECRET.into(), "".into()]);
         let headers = headers.iter().map(|(name, value)| {
-            (
-                http::HeaderName::from_static(name),
-                http::HeaderValue::from_str(value).unwrap(),
-            )
+            (http::HeaderName::from_static(name), http::HeaderValue::from_str(value).unwrap())
         });
         auth.verify(&headers.collect(), body, now)
     }
@@ -183,10 +160,7 @@ mod tests {
     #[test]
     fn a_signature_over_milliseconds_is_accepted() {
         let made = signature(&"next-secret".into(), "1787238012410", BODY);
-        let signed = [
-            (SIGNATURE_HEADER, made.as_str()),
-            (TIMESTAMP_HEADER, "1787238012410"),
-        ];
+        let signed = [(SIGNATURE_HEADER, made.as_str()), (TIMESTAMP_HEADER, "1787238012410")];
         assert_eq!(verify(&signed, BODY, NOW), Ok(()));
     }
 
@@ -210,14 +184,8 @@ mod tests {
         let beyond = REPLAY_WINDOW + Duration::from_millis(1);
         assert_eq!(verify(&signed, BODY, signed_at + REPLAY_WINDOW), Ok(()));
         assert_eq!(verify(&signed, BODY, signed_at - REPLAY_WINDOW), Ok(()));
-        assert_eq!(
-            verify(&signed, BODY, signed_at + beyond),
-            Err(Unauthenticated::Stale)
-        );
-        assert_eq!(
-            verify(&signed, BODY, signed_at - beyond),
-            Err(Unauthenticated::Stale)
-        );
+        assert_eq!(verify(&signed, BODY, signed_at + beyond), Err(Unauthenticated::Stale));
+        assert_eq!(verify(&signed, BODY, signed_at - beyond), Err(Unauthenticated::Stale));
     }
 
     #[test]
@@ -228,39 +196,22 @@ mod tests {
             Ok(()),
             "while secrets are replaced"
         );
-        assert_eq!(
-            verify(&[("authorization", "Bearer test-secret")], BODY, NOW),
-            Ok(())
-        );
+        assert_eq!(verify(&[("authorization", "Bearer test-secret")], BODY, NOW), Ok(()));
     }
 
     #[test]
     fn what_is_not_a_secret_of_ours_is_refused() {
-        for headers in [
-            ("x-vapi-secret", ""),
-            ("x-vapi-secret", "test-secre"),
-            ("authorization", "Bearer "),
-        ] {
-            assert_eq!(
-                verify(&[headers], BODY, NOW),
-                Err(Unauthenticated::Mismatch),
-                "{headers:?}"
-            );
+        for headers in [("x-vapi-secret", ""), ("x-vapi-secret", "test-secre"), ("authorization", "Bearer ")]
+        {
+            assert_eq!(verify(&[headers], BODY, NOW), Err(Unauthenticated::Mismatch), "{headers:?}");
         }
-        assert_eq!(
-            verify(&[("authorization", "Basic dGVzdA==")], BODY, NOW),
-            Err(Unauthenticated::Missing)
-        );
+        assert_eq!(verify(&[("authorization", "Basic dGVzdA==")], BODY, NOW), Err(Unauthenticated::Missing));
         assert_eq!(verify(&[], BODY, NOW), Err(Unauthenticated::Missing));
     }
 
     #[test]
     fn a_valid_secret_does_not_make_up_for_a_forged_signature() {
-        let both = [
-            ("x-vapi-secret", SECRET),
-            (SIGNATURE_HEADER, "00"),
-            (TIMESTAMP_HEADER, TIMESTAMP),
-        ];
+        let both = [("x-vapi-secret", SECRET), (SIGNATURE_HEADER, "00"), (TIMESTAMP_HEADER, TIMESTAMP)];
         assert_eq!(verify(&both, BODY, NOW), Err(Unauthenticated::Mismatch));
     }
 }

@@ -147,7 +147,8 @@ where
         let api = Api::from_ref(state);
         let now = api.clock.now();
         let unknown = || Problem::unauthenticated("Authorization: no valid API key; send `Bearer dp_...`");
-        let presented = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(unknown)?;
+        let presented =
+            parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(unknown)?;
         let (key_id, secret) = presented
             .strip_prefix("Bearer dp_")
             .and_then(|key| key.split_once('_'))

@@ -26,7 +26,9 @@ where
     S: Send + Sync,
     Api: FromRef<S>,
 {
-    let Some(value) = request.headers().get(HEADER) else { return Ok(next.run(request).await) };
+    let Some(value) = request.headers().get(HEADER) else {
+        return Ok(next.run(request).await);
+    };
     let key = value
         .to_str()
         .ok()

@@ -33,7 +33,15 @@ pub struct Problem {
 
 impl Problem {
     fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, title, detail: detail.into(), errors: Vec::new(), retry_after_seconds: None, next_available_at: None }
+        Self {
+            status,
+            kind,
+            title,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after_seconds: None,
+            next_available_at: None,
+        }
     }
 
     /// 400: the request cannot be read.
@@ -45,7 +53,8 @@ impl Problem {
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
         let (field, message) = (field.into(), message.into());
         let detail = format!("{field}: {message}");
-        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-field", "A field is invalid", detail);
+        let mut problem =
+            Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-field", "A field is invalid", detail);
         problem.errors.push(FieldError { field, message });
         problem
     }
@@ -82,7 +91,8 @@ impl Problem {
             Some(at) => format!("every number is held; the next one comes free at {at}"),
             None => "the company has no number that will come free: import numbers first".to_owned(),
         };
-        let problem = Self::new(StatusCode::CONFLICT, "pool-exhausted", "Every number of the pool is taken", detail);
+        let problem =
+            Self::new(StatusCode::CONFLICT, "pool-exhausted", "Every number of the pool is taken", detail);
         let retry_after_seconds = next_at.map(|at| at.since(now).as_secs().max(1));
         Self { retry_after_seconds, next_available_at: next_at, ..problem }
     }
@@ -90,7 +100,12 @@ impl Problem {
     /// 413: the body is larger than the route takes.
     pub fn too_large(limit_bytes: usize) -> Self {
         let (kind, title) = ("too-large", "The body is too large");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, kind, title, format!("the body may have at most {limit_bytes} bytes"))
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            kind,
+            title,
+            format!("the body may have at most {limit_bytes} bytes"),
+        )
     }
 
     /// 422: the `Idempotency-Key` was used for another request.
@@ -115,14 +130,22 @@ impl Problem {
         error!("failed to answer: {cause}");
         let (kind, title) = ("unavailable", "Something that is needed does not answer");
         let detail = "nothing is lost: repeat the request in a moment";
-        Self { retry_after_seconds: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, title, detail) }
+        Self {
+            retry_after_seconds: Some(1),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, title, detail)
+        }
     }
 
     /// 500: our fault. The cause goes to the log, not to the caller.
     pub fn internal(cause: &dyn std::fmt::Display) -> Self {
         error!("failed to answer: {cause}");
         let (kind, title) = ("internal", "Something is wrong on our side");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, kind, title, "the trace id leads to the cause in the logs")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            kind,
+            title,
+            "the trace id leads to the cause in the logs",
+        )
     }
 
     /// The HTTP status.

@@ -1,0 +1,31 @@
+# What CI runs before a change lands.
+ci:
+    .ci/run
+
+test:
+    cargo test --workspace
+
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# N seeded schedules of faults over the whole flow.
+faults N="10000":
+    DIALPOOL_FAULT_SCHEDULES={{N}} RUST_LOG=off cargo test -p dialpool-tests --test faults -- --nocapture
+
+# One schedule again.
+fault SEED:
+    DIALPOOL_FAULT_SEED={{SEED}} RUST_LOG=off cargo test -p dialpool-tests --test faults -- --nocapture
+
+# The pool and the flow on AWS's DynamoDB Local.
+conformance:
+    tests/conformance/dynamodb-local cargo test -p dialpool-tests --test pool --test flow
+
+demo:
+    cargo run -p dialpool -- demo
+
+serve:
+    cargo run -p dialpool
+
+build:
+    cargo lambda build --release --arm64
