@@ -54,6 +54,9 @@ pub struct ServeOptions {
     /// The mean length of a simulated call, in seconds.
     #[arg(long)]
     pub call_seconds: Option<u64>,
+    /// How many of 100 simulated people take the call.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub answer_percent: Option<u8>,
     /// Where the simulation's chance starts.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -149,6 +152,10 @@ pub async fn serve(place: &Place, options: &ServeOptions) -> anyhow::Result<()> 
     )
     .await?;
     loopback.is(stack.api());
+    // The clock went on while the stack was down: what was due then is due now.
+    for schedule in ["ReleaseSweeper", "CampaignPacer"] {
+        stack.tick(schedule).await;
+    }
     let key = first_key(&engine, &stack.store, &entropy).await?;
     welcome(&address, &key, simulated, &place.folder, clock.now());
     // What is not a route of the API is for the AWS tools of this machine.
@@ -210,6 +217,12 @@ fn simulator(
     if let Some(seconds) = options.call_seconds {
         config.mean_call = Duration::from_secs(seconds);
         config.ring = Duration::from_secs(seconds.min(8));
+    }
+    if let Some(percent) = options.answer_percent {
+        config.answer_rate = f64::from(percent) / 100.0;
+        for rate in [&mut config.voicemail_rate, &mut config.busy_rate, &mut config.invalid_rate] {
+            *rate = rate.min(1.0 - config.answer_rate);
+        }
     }
     let saved = engine.state().list("simulator/")?.into_iter().map(|(_, call)| call).collect();
     let state = engine.state().clone();

@@ -20,7 +20,7 @@ mod suppression;
 mod transaction;
 
 pub use campaigns::{Added, Commanded, ContactPage};
-pub use decisions::{Decided, StoredDecision};
+pub use decisions::{Decided, NewDecision, StoredDecision, Supposed};
 pub use dialing::{Claim, Claimed, LineLimits, LogEntry, Moved};
 pub use error::StoreError;
 pub use idempotency::{Begun, StoredAnswer};
