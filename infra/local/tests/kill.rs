@@ -1,5 +1,7 @@
 //! `kill -9` in the middle of a campaign: after the restart the campaign ends, nobody was called twice, no event is lost.
 
+#![expect(clippy::unwrap_used, reason = "all of this file is one test")]
+
 use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
