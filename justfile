@@ -19,7 +19,7 @@ fault SEED:
 
 # The pool and the flow on AWS's DynamoDB Local.
 conformance:
-    tests/conformance/dynamodb-local cargo test -p dialpool-tests --test pool --test flow
+    tests/conformance/dynamodb-local cargo test --workspace --test pool --test flow
 
 demo:
     cargo run -p dialpool -- demo

@@ -1,5 +1,7 @@
 //! DynamoDB: dynoxide in this process, or another engine behind an endpoint.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use dynoxide::{Database, DynoxideError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,15 +13,15 @@ use super::Answer;
 pub(super) enum DynamoDb {
     /// In this process.
     Embedded(Box<Database>),
-    /// By another process, for conformance: `http://host:port`.
-    Remote(String),
+    /// By another process, for conformance.
+    Remote(Remote),
 }
 
 impl DynamoDb {
     pub(super) async fn answer(&self, target: &str, operation: &str, body: &[u8]) -> Answer {
         match self {
             Self::Embedded(database) => embedded(database, operation, body),
-            Self::Remote(endpoint) => remote(endpoint.clone(), target.to_owned(), body.to_vec()).await,
+            Self::Remote(remote) => remote.clone().answer(target.to_owned(), body.to_vec()).await,
         }
     }
 }
@@ -83,28 +85,44 @@ fn unreadable(error: &serde_json::Error) -> DynoxideError {
     }
 }
 
-/// The exchange runs on a thread of its own: while it does, virtual time stands still.
-async fn remote(endpoint: String, target: String, body: Vec<u8>) -> Answer {
-    let exchange = tokio::task::spawn_blocking(move || {
-        let mut response = ureq::post(&endpoint)
-            .config()
-            .http_status_as_error(false)
-            .build()
-            .header("x-amz-target", &target)
-            .header("content-type", "application/x-amz-json-1.0")
-            .header("authorization", AUTHORIZATION)
-            .send(&body)?;
-        let status = response.status().as_u16();
-        let body = response.body_mut().with_config().limit(64 * 1024 * 1024).read_to_vec()?;
-        Ok::<_, ureq::Error>(Answer::new(status, body))
-    });
-    match exchange.await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => Answer::error(500, "InternalServerError", &error.to_string()),
-        Err(error) => Answer::error(500, "InternalServerError", &error.to_string()),
-    }
+/// An emulator behind an endpoint. It keeps the tables of each access key apart, and each engine has its own.
+#[derive(Clone)]
+pub(super) struct Remote {
+    /// `http://host:port`.
+    endpoint: String,
+    /// Emulators read the access key and the region out of the signature, which they do not check.
+    authorization: String,
 }
 
-/// Emulators read the access key and the region out of the signature and do not check it.
-const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, \
-                             SignedHeaders=host, Signature=0";
+impl Remote {
+    pub(super) fn new(endpoint: &str) -> Self {
+        static ENGINES: AtomicU32 = AtomicU32::new(0);
+        let key = format!("local{}x{}", std::process::id(), ENGINES.fetch_add(1, Ordering::Relaxed));
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0"
+        );
+        Self { endpoint: endpoint.to_owned(), authorization }
+    }
+
+    /// The exchange runs on a thread of its own: while it does, virtual time stands still.
+    async fn answer(self, target: String, body: Vec<u8>) -> Answer {
+        let exchange = tokio::task::spawn_blocking(move || {
+            let mut response = ureq::post(&self.endpoint)
+                .config()
+                .http_status_as_error(false)
+                .build()
+                .header("x-amz-target", &target)
+                .header("content-type", "application/x-amz-json-1.0")
+                .header("authorization", &self.authorization)
+                .send(&body)?;
+            let status = response.status().as_u16();
+            let body = response.body_mut().with_config().limit(64 * 1024 * 1024).read_to_vec()?;
+            Ok::<_, ureq::Error>(Answer::new(status, body))
+        });
+        match exchange.await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => Answer::error(500, "InternalServerError", &error.to_string()),
+            Err(error) => Answer::error(500, "InternalServerError", &error.to_string()),
+        }
+    }
+}

@@ -32,7 +32,7 @@ pub use eventbridge::BusEvent;
 pub use sqs::{Depth, Received};
 pub use state::StateTable;
 
-use self::dynamodb::DynamoDb;
+use self::dynamodb::{DynamoDb, Remote};
 use self::eventbridge::EventBridge;
 use self::sqs::Sqs;
 use crate::template::{Table, Template};
@@ -91,12 +91,12 @@ impl Engine {
         Self::new(DynamoDb::Embedded(Box::new(database)), state, clock)
     }
 
-    /// DynamoDB by another process at `endpoint`, the rest in memory.
+    /// DynamoDB by an emulator at `endpoint`, with tables that no other engine sees; the rest in memory.
     ///
     /// # Errors
     /// When the engine cannot be made.
     pub fn with_dynamodb_at(endpoint: &str, clock: Clock) -> anyhow::Result<Self> {
-        Self::new(DynamoDb::Remote(endpoint.to_owned()), StateTable::forgetful(), clock)
+        Self::new(DynamoDb::Remote(Remote::new(endpoint)), StateTable::forgetful(), clock)
     }
 
     fn new(dynamodb: DynamoDb, state: StateTable, clock: Clock) -> anyhow::Result<Self> {

@@ -1,0 +1,426 @@
+//! The template, held against the tables of `shared/dynamo/TABLES.md` and against what its functions ask AWS for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Body;
+use dialpool::engine::{Engine, Fault, Intercept, WireRequest};
+use dialpool::local::{TEMPLATE, clock_from};
+use dialpool::simulator::{Config, Ending, Script, Simulator};
+use dialpool::stack::{Loopback, Options, Stack, transport_to};
+use dialpool::template::{Template, Trigger};
+use dialpool_domain::time::Duration;
+use dialpool_dynamo::{Company, NewApiKey};
+use dialpool_runtime::Entropy;
+use dialpool_runtime::http::api_key_text;
+use serde_json::{Value, json};
+use serde_norway::Value as Yaml;
+use tower::ServiceExt;
+
+const DOCUMENT: &str = include_str!("../../../shared/dynamo/TABLES.md");
+
+// ---- tables ----------------------------------------------------------------------------------------------------------
+
+/// What is said of each table: its key, and each of its indexes.
+type Described = BTreeMap<String, BTreeSet<String>>;
+
+#[test]
+fn the_tables_of_the_document_are_the_tables_of_the_template() {
+    let (document, template) = (tables_of_document(), tables_of_template());
+    let mut differences = Vec::new();
+    let names: BTreeSet<&String> = document.keys().chain(template.keys()).collect();
+    for table in names {
+        let (Some(documented), Some(made)) = (document.get(table), template.get(table)) else {
+            let where_ = if document.contains_key(table) { "TABLES.md" } else { "the template" };
+            differences.push(format!("{table}: is in {where_} only"));
+            continue;
+        };
+        let only = |these: &BTreeSet<String>, those: &BTreeSet<String>, place: &str| {
+            these.difference(those).map(|part| format!("{table}: {place} only: {part}")).collect::<Vec<_>>()
+        };
+        differences.extend(only(documented, made, "in TABLES.md"));
+        differences.extend(only(made, documented, "in the template"));
+    }
+    assert!(differences.is_empty(), "\n{}", differences.join("\n"));
+}
+
+#[test]
+fn every_item_of_the_document_is_in_one_of_its_tables() {
+    let tables = tables_of_document();
+    for row in rows("Items") {
+        assert!(tables.contains_key(&format!("{}Table", row[0])), "no table {}: {row:?}", row[0]);
+    }
+}
+
+fn tables_of_document() -> Described {
+    let mut tables = Described::new();
+    for row in rows("Tables") {
+        let [table, key, _what] = row[..] else { panic!("TABLES.md, Tables: wrong columns: {row:?}") };
+        tables.insert(format!("{table}Table"), BTreeSet::from([format!("key ({})", plain(key))]));
+    }
+    for row in rows("Indexes") {
+        let [table, index, kind, key, projection, _answers] = row[..] else {
+            panic!("TABLES.md, Indexes: wrong columns: {row:?}");
+        };
+        let table = format!("{table}Table");
+        let described = tables.get_mut(&table);
+        let described = described.unwrap_or_else(|| panic!("TABLES.md: index {index} of no table: {table}"));
+        described.insert(index_text(kind, &plain(index), &plain(key), &plain(projection)));
+    }
+    tables
+}
+
+/// The rows, without the head, of the table under a heading of the document.
+fn rows(heading: &str) -> Vec<Vec<&'static str>> {
+    let section = DOCUMENT.lines().skip_while(|line| line.strip_prefix("## ") != Some(heading)).skip(1);
+    let lines = section.take_while(|line| !line.starts_with('#')).filter(|line| line.starts_with('|'));
+    let rows = lines.skip(2).map(|line| line.trim_matches('|').split('|').map(str::trim).collect());
+    let rows: Vec<Vec<&str>> = rows.collect();
+    assert!(!rows.is_empty(), "TABLES.md has no table under `## {heading}`");
+    rows
+}
+
+fn plain(cell: &str) -> String {
+    cell.replace('`', "")
+}
+
+fn index_text(kind: &str, index: &str, key: &str, projection: &str) -> String {
+    format!("{kind} index {index}, key ({key}), projection ({projection})")
+}
+
+fn tables_of_template() -> Described {
+    let template = Template::parse(TEMPLATE).expect("the template");
+    let describe = |definition: &Value| {
+        let mut described = BTreeSet::from([format!("key ({})", key_text(definition, definition))]);
+        for (kind, list) in [("local", "LocalSecondaryIndexes"), ("global", "GlobalSecondaryIndexes")] {
+            for index in definition[list].as_array().into_iter().flatten() {
+                let projection = projection_text(&index["Projection"]);
+                let (name, key) = (text(&index["IndexName"]), key_text(definition, index));
+                described.insert(index_text(kind, name, &key, &projection));
+            }
+        }
+        described
+    };
+    template.tables.iter().map(|table| (table.name.clone(), describe(&table.definition))).collect()
+}
+
+/// The key of a table or an index with its types, as the document spells it.
+fn key_text(definition: &Value, keyed: &Value) -> String {
+    let found = |list: &Value, field: &str, wanted: &str| {
+        list.as_array().into_iter().flatten().find(|part| part[field] == wanted).cloned()
+    };
+    let attributes = ["HASH", "RANGE"].into_iter().filter_map(|role| {
+        let part = found(&keyed["KeySchema"], "KeyType", role)?;
+        let name = text(&part["AttributeName"]);
+        let defined = found(&definition["AttributeDefinitions"], "AttributeName", name);
+        Some(format!("{name} {}", defined.as_ref().map_or("?", |defined| text(&defined["AttributeType"]))))
+    });
+    attributes.collect::<Vec<_>>().join(", ")
+}
+
+fn projection_text(projection: &Value) -> String {
+    match text(&projection["ProjectionType"]) {
+        "KEYS_ONLY" => "keys only".to_owned(),
+        "INCLUDE" => {
+            let attributes = projection["NonKeyAttributes"].as_array().into_iter().flatten().map(text);
+            attributes.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
+        }
+        other => other.to_lowercase(),
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+// ---- policies --------------------------------------------------------------------------------------------------------
+
+/// Function, action, resource: `CampaignPacer`, `dynamodb:Query`, `DialingTable/index/by_due`.
+type Grant = (String, String, String);
+
+type Used = Arc<Mutex<BTreeSet<Grant>>>;
+
+/// What the Lambda service does with a function's role, and not the function: the destination of failed batches.
+const BY_LAMBDA: (&str, &str, &str) = ("EventRelay", "sqs:SendMessage", "RelayDlq");
+
+/// A Monday, 11 o'clock in New York and 8 o'clock in Los Angeles.
+const MONDAY: &str = "2026-03-02T16:00:00Z";
+
+/// Whose calls are taken.
+const LEAD: &str = "+14155550150";
+
+/// Runs every function through everything that it asks of AWS. A grant that this finds unused is one too many, or its use
+/// has to be added here.
+#[tokio::test(start_paused = true)]
+async fn every_function_may_do_what_it_does_and_nothing_else() {
+    let used = Used::default();
+    everything_arrives(&World::start(&used, Config::default()).await).await;
+    no_webhook_arrives(
+        &World::start(&used, Config { webhook_loss_rate: 1.0, ..Config::default() }).await,
+    )
+    .await;
+
+    let used = used.lock().expect("the uses").clone();
+    let mut granted = granted();
+    let (function, action, resource) = BY_LAMBDA;
+    let by_lambda = (function.to_owned(), action.to_owned(), resource.to_owned());
+    assert!(granted.remove(&by_lambda), "not granted: {by_lambda:?}");
+    let missing: Vec<_> = used.difference(&granted).collect();
+    let superfluous: Vec<_> = granted.difference(&used).collect();
+    assert!(missing.is_empty() && superfluous.is_empty(), "missing {missing:#?} superfluous {superfluous:#?}");
+}
+
+async fn everything_arrives(world: &World) {
+    // Two campaigns: one waits for a number and gets the pacer's dial, one has nobody to dial and gets its completion.
+    let campaign = world.campaign(&format!("phone,lead\n{LEAD},lead-1\n")).await;
+    world.campaign("phone,lead\n+442079460123,abroad\n").await;
+    pass(Duration::from_mins(2)).await;
+    let numbers = "phone,vapi_id\n+14155550101,pn-1\n+14155550102,pn-2\n+14155550103,pn-3\n";
+    for _new_then_known in 0..2 {
+        assert_eq!(world.post("/v1/numbers/import", "text/csv", numbers).await.0, 200);
+    }
+    pass(Duration::from_mins(10)).await;
+    let call = world.simulator.ledger().first().expect("a call").name.clone();
+
+    for path in ["/v1/health", "/v1/numbers", "/v1/pool", "/v1/leads/lead-1/assignment"] {
+        assert_eq!(world.get(path).await, 200, "{path}");
+    }
+    for path in [format!("/v1/campaigns/{campaign}/contacts"), format!("/v1/calls/{call}")] {
+        assert_eq!(world.get(&path).await, 200, "{path}");
+    }
+
+    // An hour's hold for the sweeper, and one that is booked, extended and released.
+    let lead = |lead: &str| json!({ "lead": lead, "phone": "+14155550160" });
+    assert_eq!(world.ask("/v1/assignments", &json!({ "lead": "lead-3", "hold_hours": 1 })).await.0, 201);
+    let (_, hold) = world.ask("/v1/assignments", &lead("lead-2")).await;
+    let hold = format!("/v1/assignments/{}", text(&hold["assignment_id"]));
+    assert_eq!(world.get(&hold).await, 200);
+    let changes = [
+        ("book", json!({ "appointment_at": "2026-03-03T16:00:00Z" })),
+        ("extend", json!({ "until": "2026-03-03T18:00:00Z" })),
+        ("release", Value::Null),
+    ];
+    for (change, body) in changes {
+        assert_eq!(world.ask(&format!("{hold}/{change}"), &body).await.0, 200, "{change}");
+    }
+
+    // Each of these once taken and once refused: an idempotency record is finished or given up.
+    let message = |id: &str, text: &str| json!({ "trigger": "message_received", "id": id, "lead": "lead-4", "phone": "+14155550170", "channel": "sms", "text": text });
+    for (path, body) in [
+        ("/v1/assignments", lead("lead-5")),
+        ("/v1/suppressions", json!({ "phone": "+14155550180" })),
+        ("/v1/decisions", message("m-1", "Yes, call me")),
+        ("/v1/decisions", message("m-2", "STOP")),
+        ("/v1/decisions", json!({ "trigger": "call_ended", "call_id": call })),
+    ] {
+        let (status, answer) = world.ask(path, &body).await;
+        assert!(status < 300, "{path}: {answer}");
+        assert_eq!(world.ask(path, &json!({})).await.0, 422, "{path}");
+    }
+
+    let inbound = include_str!("../../../events/vapi/assistant-request.json");
+    let large = json!({ "message": { "type": "hang", "padding": "x".repeat(300 * 1024) } }).to_string();
+    for body in [inbound, &large] {
+        assert_eq!(world.post("/v1/webhooks/vapi", "application/json", body).await.0, 200);
+    }
+    pass(Duration::from_hours(2)).await;
+}
+
+/// The sweeper finds the call silent, and the dispatcher finds out what became of it.
+async fn no_webhook_arrives(world: &World) {
+    assert_eq!(world.post("/v1/numbers/import", "text/csv", "phone,vapi_id\n+14155550101,pn-1\n").await.0, 200);
+    world.campaign(&format!("phone,lead\n{LEAD},lead-1\n")).await;
+    pass(Duration::from_hours(1)).await;
+}
+
+async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+/// Every function as a stack of its own, all on the same services, so that each request is known to be that function's.
+struct World {
+    api: Router,
+    simulator: Simulator,
+    key: String,
+    entropy: Entropy,
+    _stacks: Vec<Stack>,
+}
+
+impl World {
+    async fn start(used: &Used, mut config: Config) -> Self {
+        let talk = Duration::from_secs(40);
+        let ending = Ending::Answered { talk, customer_hangs_up: true, opted_out: false, booked: false };
+        config.scripts.insert(LEAD.parse().expect("a number"), Script { ring: Duration::from_secs(4), ending });
+        let clock = clock_from(MONDAY.parse().expect("a moment"));
+        let engine = Engine::in_memory(clock.clone()).expect("an engine");
+        let (entropy, loopback) = (Entropy::seeded(1), Loopback::default());
+        let variables = BTreeMap::from(
+            [
+                ("VAPI_BASE_URL", "http://simulator.invalid"),
+                ("WEBHOOK_URL", "http://dialpool.invalid/v1/webhooks/vapi"),
+                ("vapi_api_key", &config.api_key),
+                ("vapi_webhook_secret", "secret"),
+                ("phone_hash_key", "key"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
+        let simulator =
+            Simulator::new(config, clock.clone(), loopback.transport(), None).expect("a simulator");
+
+        let template = Template::parse(TEMPLATE).expect("the template");
+        let (mut api, mut stacks) = (Router::new(), Vec::new());
+        for function in &template.functions {
+            let alone = Template { functions: vec![function.clone()], ..template.clone() };
+            let options = Options {
+                engine: engine.clone(),
+                clock: clock.clone(),
+                entropy: entropy.clone(),
+                variables: variables.clone(),
+                provider: transport_to(simulator.router()),
+                intercept: Some(recorder(&function.name, used)),
+                sdk_retries: true,
+                clock_skew_ms: |_| 0,
+                schedule_stretch: 1,
+            };
+            let stack = Stack::start(&alone, options).await.expect("a function");
+            let paths = function.triggers.iter().filter_map(|trigger| match trigger {
+                Trigger::Http { path, .. } => Some(path),
+                Trigger::Queue { .. } | Trigger::Stream { .. } | Trigger::Schedule { .. } => None,
+            });
+            for path in paths.collect::<BTreeSet<_>>() {
+                api = api.route_service(path, stack.api());
+            }
+            stacks.push(stack);
+        }
+        loopback.is(api.clone());
+
+        let store = engine.store();
+        let company = "acme".parse().expect("a company");
+        let tenant = Company { company, label: "Acme".to_owned(), hold_hours: Default::default() };
+        store.put_company(&tenant).await.expect("a company");
+        let key = NewApiKey { key_id: "k", secret: "s", company: &tenant.company, valid_until: None };
+        assert!(store.put_api_key(&key).await.expect("a key"));
+        Self { api, simulator, key: api_key_text("k", "s"), entropy, _stacks: stacks }
+    }
+
+    /// Makes and starts a campaign with these contacts.
+    async fn campaign(&self, contacts: &str) -> String {
+        let new = json!({ "name": "Test", "assistant_id": "assistant-1", "cap": 2 });
+        let (_, made) = self.ask("/v1/campaigns", &new).await;
+        let id = text(&made["id"]).to_owned();
+        let path = format!("/v1/campaigns/{id}");
+        assert_eq!(self.post(&format!("{path}/contacts"), "text/csv", contacts).await.0, 200);
+        assert_eq!(self.ask(&format!("{path}/start"), &Value::Null).await.0, 200);
+        id
+    }
+
+    async fn get(&self, path: &str) -> u16 {
+        self.send("GET", path, "application/json", "").await.0
+    }
+
+    async fn ask(&self, path: &str, body: &Value) -> (u16, Value) {
+        self.post(path, "application/json", &body.to_string()).await
+    }
+
+    async fn post(&self, path: &str, content_type: &str, body: &str) -> (u16, Value) {
+        self.send("POST", path, content_type, body).await
+    }
+
+    async fn send(&self, method: &str, path: &str, content_type: &str, body: &str) -> (u16, Value) {
+        let request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", format!("Bearer {}", self.key))
+            .header("idempotency-key", format!("{:x}", self.entropy.next_u64()))
+            .header("x-vapi-secret", "secret")
+            .header("content-type", content_type)
+            .body(Body::from(body.to_owned()))
+            .expect("a request");
+        let response = self.api.clone().oneshot(request).await.expect("an answer");
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+        (status, serde_json::from_slice(&body).unwrap_or_default())
+    }
+}
+
+/// Writes down what the function asks for.
+fn recorder(function: &str, used: &Used) -> Intercept {
+    let (function, used) = (function.to_owned(), used.clone());
+    Arc::new(move |request: &WireRequest<'_>| {
+        let uses = uses(request);
+        let uses = uses.into_iter().map(|(action, resource)| (function.clone(), action, resource));
+        used.lock().expect("the uses").extend(uses);
+        Fault::None
+    })
+}
+
+/// The actions, each with its resource, that a request needs.
+fn uses(request: &WireRequest<'_>) -> Vec<(String, String)> {
+    let body: Value = serde_json::from_slice(request.body).expect("JSON");
+    let each = |list: &Value| list.as_array().cloned().unwrap_or_default();
+    match (request.service, request.operation) {
+        // Whoever may do each write may do them together.
+        ("DynamoDB", "TransactWriteItems") => {
+            let writes = each(&body["TransactItems"]);
+            let writes = writes.iter().filter_map(Value::as_object).flatten();
+            let needed = |(kind, write): (&String, &Value)| {
+                (format!("dynamodb:{kind}Item"), text(&write["TableName"]).to_owned())
+            };
+            writes.map(needed).collect()
+        }
+        ("DynamoDB", operation) => {
+            let table = text(&body["TableName"]);
+            let index = body["IndexName"].as_str().map(|index| format!("{table}/index/{index}"));
+            vec![(format!("dynamodb:{operation}"), index.unwrap_or_else(|| table.to_owned()))]
+        }
+        ("SQS", operation) => {
+            let queue = text(&body["QueueUrl"]).rsplit('/').next().unwrap_or_default();
+            vec![(format!("sqs:{operation}"), queue.to_owned())]
+        }
+        ("Events", operation) => {
+            let bus = |entry: &Value| (format!("events:{operation}"), text(&entry["EventBusName"]).to_owned());
+            each(&body["Entries"]).iter().map(bus).collect()
+        }
+        (service, operation) => vec![(format!("{service}:{operation}"), String::new())],
+    }
+}
+
+/// What the policies of the template allow. A wildcard stays one, and is nothing that a function uses.
+fn granted() -> BTreeSet<Grant> {
+    let template: Yaml = serde_norway::from_str(TEMPLATE).expect("YAML");
+    let mut granted = BTreeSet::new();
+    for (function, resource) in template["Resources"].as_mapping().expect("resources") {
+        for policy in each(&resource["Properties"]["Policies"]) {
+            for statement in each(&policy["Statement"]) {
+                assert_eq!(statement["Effect"].as_str(), Some("Allow"), "{function:?}");
+                for action in each(&statement["Action"]) {
+                    let names = each(&statement["Resource"]).into_iter().map(|resource| {
+                        let text = |yaml: &Yaml| yaml.as_str().unwrap_or_default().to_owned();
+                        (text(function), text(action), resource_name(resource))
+                    });
+                    granted.extend(names);
+                }
+            }
+        }
+    }
+    granted
+}
+
+/// The elements of a list, or the one value that stands for a list of one.
+fn each(yaml: &Yaml) -> Vec<&Yaml> {
+    match yaml {
+        Yaml::Null => Vec::new(),
+        Yaml::Sequence(elements) => elements.iter().collect(),
+        one => vec![one],
+    }
+}
+
+/// `PoolTable` of `!GetAtt PoolTable.Arn`, `PoolTable/index/by_area` of `!Sub "${PoolTable.Arn}/index/by_area"`.
+fn resource_name(yaml: &Yaml) -> String {
+    let text = yaml.as_str().or_else(|| match yaml {
+        Yaml::Tagged(tagged) => tagged.value.as_str(),
+        _ => None,
+    });
+    text.unwrap_or_default().replace("${", "").replace('}', "").replace(".Arn", "")
+}
