@@ -29,3 +29,8 @@ serve:
 
 build:
     cargo lambda build --release --arm64
+
+# What the operations cost, what the embedded stack does, how fast the functions start; or one of them: operations,
+# throughput, startup.
+bench *WHAT:
+    cargo bench -p dialpool-tests --bench stack -- {{WHAT}}

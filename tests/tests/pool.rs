@@ -178,7 +178,7 @@ async fn a_number_belongs_to_one_company() {
     assert_eq!((again, other), (Imported::Updated, Imported::OthersNumber));
 }
 
-/// 64 leads ask at once, with every fifth transaction in conflict: no number with two holds, no lead with two numbers, one
+/// 64 leads ask at once, each in a process of its own, with every fifth transaction in conflict: no number with two holds, no lead with two numbers, one
 /// event per grant, and whoever goes without is told when the next number comes free.
 async fn race(numbers: usize, occupied_percent: usize) {
     let world = World::with(|settings| {
@@ -186,14 +186,6 @@ async fn race(numbers: usize, occupied_percent: usize) {
         settings.schedule_stretch = 1_000_000;
     })
     .await;
-    let sdk = world.local.stack.engine.sdk_config(Some(conflicts(7, 5)), true);
-    let tables = dialpool_dynamo::Tables {
-        pool: "PoolTable".to_owned(),
-        dialing: "DialingTable".to_owned(),
-        people: "PeopleTable".to_owned(),
-        journal: "JournalTable".to_owned(),
-    };
-    let store = dialpool_dynamo::Store::new(dialpool_dynamo::Client::new(&sdk), tables);
     let names: Vec<String> =
         (0..numbers).map(|n| format!("+1{}555{:04}", 201 + n / 100, n % 100 + 100)).collect();
     world.add_numbers(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
@@ -204,7 +196,8 @@ async fn race(numbers: usize, occupied_percent: usize) {
 
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..64 {
-        let (store, cause, request) = (store.clone(), world.cause(), world.request(&format!("lead-{n}")));
+        let store = world.local.stack.engine.store_behind(Some(conflicts(n, 5)));
+        let (cause, request) = (world.cause(), world.request(&format!("lead-{n}")));
         tasks.spawn(async move { store.assign(&cause, &request).await.expect("an answer") });
     }
     let answers = tasks.join_all().await;

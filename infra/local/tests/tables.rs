@@ -32,8 +32,8 @@ fn the_tables_of_the_document_are_the_tables_of_the_template() {
     let names: BTreeSet<&String> = document.keys().chain(template.keys()).collect();
     for table in names {
         let (Some(documented), Some(made)) = (document.get(table), template.get(table)) else {
-            let where_ = if document.contains_key(table) { "TABLES.md" } else { "the template" };
-            differences.push(format!("{table}: is in {where_} only"));
+            let place = if document.contains_key(table) { "TABLES.md" } else { "the template" };
+            differences.push(format!("{table}: is in {place} only"));
             continue;
         };
         let only = |these: &BTreeSet<String>, those: &BTreeSet<String>, place: &str| {
@@ -66,7 +66,12 @@ fn tables_of_document() -> Described {
         let table = format!("{table}Table");
         let described = tables.get_mut(&table);
         let described = described.unwrap_or_else(|| panic!("TABLES.md: index {index} of no table: {table}"));
-        described.insert(index_text(kind, &plain(index), &plain(key), &plain(projection)));
+        described.insert(index_text(
+            kind,
+            &plain(index),
+            &plain(key),
+            &sorted(plain(projection).split(", ")),
+        ));
     }
     tables
 }
@@ -83,6 +88,10 @@ fn rows(heading: &str) -> Vec<Vec<&'static str>> {
 
 fn plain(cell: &str) -> String {
     cell.replace('`', "")
+}
+
+fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
 }
 
 fn index_text(kind: &str, index: &str, key: &str, projection: &str) -> String {
@@ -122,10 +131,7 @@ fn key_text(definition: &Value, keyed: &Value) -> String {
 fn projection_text(projection: &Value) -> String {
     match text(&projection["ProjectionType"]) {
         "KEYS_ONLY" => "keys only".to_owned(),
-        "INCLUDE" => {
-            let attributes = projection["NonKeyAttributes"].as_array().into_iter().flatten().map(text);
-            attributes.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
-        }
+        "INCLUDE" => sorted(projection["NonKeyAttributes"].as_array().into_iter().flatten().map(text)),
         other => other.to_lowercase(),
     }
 }
@@ -156,10 +162,8 @@ const LEAD: &str = "+14155550150";
 async fn every_function_may_do_what_it_does_and_nothing_else() {
     let used = Used::default();
     everything_arrives(&World::start(&used, Config::default()).await).await;
-    no_webhook_arrives(
-        &World::start(&used, Config { webhook_loss_rate: 1.0, ..Config::default() }).await,
-    )
-    .await;
+    let silent = Config { webhook_loss_rate: 1.0, ..Config::default() };
+    no_webhook_arrives(&World::start(&used, silent).await).await;
 
     let used = used.lock().expect("the uses").clone();
     let mut granted = granted();
@@ -168,7 +172,10 @@ async fn every_function_may_do_what_it_does_and_nothing_else() {
     assert!(granted.remove(&by_lambda), "not granted: {by_lambda:?}");
     let missing: Vec<_> = used.difference(&granted).collect();
     let superfluous: Vec<_> = granted.difference(&used).collect();
-    assert!(missing.is_empty() && superfluous.is_empty(), "missing {missing:#?} superfluous {superfluous:#?}");
+    assert!(
+        missing.is_empty() && superfluous.is_empty(),
+        "missing {missing:#?} superfluous {superfluous:#?}"
+    );
 }
 
 async fn everything_arrives(world: &World) {
@@ -206,7 +213,12 @@ async fn everything_arrives(world: &World) {
     }
 
     // Each of these once taken and once refused: an idempotency record is finished or given up.
-    let message = |id: &str, text: &str| json!({ "trigger": "message_received", "id": id, "lead": "lead-4", "phone": "+14155550170", "channel": "sms", "text": text });
+    let message = |id: &str, text: &str| {
+        let (lead, phone) = ("lead-4", "+14155550170");
+        json!({
+            "trigger": "message_received", "id": id, "lead": lead, "phone": phone, "channel": "sms", "text": text,
+        })
+    };
     for (path, body) in [
         ("/v1/assignments", lead("lead-5")),
         ("/v1/suppressions", json!({ "phone": "+14155550180" })),
@@ -229,7 +241,8 @@ async fn everything_arrives(world: &World) {
 
 /// The sweeper finds the call silent, and the dispatcher finds out what became of it.
 async fn no_webhook_arrives(world: &World) {
-    assert_eq!(world.post("/v1/numbers/import", "text/csv", "phone,vapi_id\n+14155550101,pn-1\n").await.0, 200);
+    let number = "phone,vapi_id\n+14155550101,pn-1\n";
+    assert_eq!(world.post("/v1/numbers/import", "text/csv", number).await.0, 200);
     world.campaign(&format!("phone,lead\n{LEAD},lead-1\n")).await;
     pass(Duration::from_hours(1)).await;
 }
@@ -251,7 +264,8 @@ impl World {
     async fn start(used: &Used, mut config: Config) -> Self {
         let talk = Duration::from_secs(40);
         let ending = Ending::Answered { talk, customer_hangs_up: true, opted_out: false, booked: false };
-        config.scripts.insert(LEAD.parse().expect("a number"), Script { ring: Duration::from_secs(4), ending });
+        let script = Script { ring: Duration::from_secs(4), ending };
+        config.scripts.insert(LEAD.parse().expect("a number"), script);
         let clock = clock_from(MONDAY.parse().expect("a moment"));
         let engine = Engine::in_memory(clock.clone()).expect("an engine");
         let (entropy, loopback) = (Entropy::seeded(1), Loopback::default());
@@ -269,9 +283,10 @@ impl World {
             Simulator::new(config, clock.clone(), loopback.transport(), None).expect("a simulator");
 
         let template = Template::parse(TEMPLATE).expect("the template");
+        engine.create(&template).await.expect("tables, queues, a bus");
         let (mut api, mut stacks) = (Router::new(), Vec::new());
         for function in &template.functions {
-            let alone = Template { functions: vec![function.clone()], ..template.clone() };
+            let alone = Template { functions: vec![function.clone()], ..Template::default() };
             let options = Options {
                 engine: engine.clone(),
                 clock: clock.clone(),
@@ -358,11 +373,11 @@ fn recorder(function: &str, used: &Used) -> Intercept {
 /// The actions, each with its resource, that a request needs.
 fn uses(request: &WireRequest<'_>) -> Vec<(String, String)> {
     let body: Value = serde_json::from_slice(request.body).expect("JSON");
-    let each = |list: &Value| list.as_array().cloned().unwrap_or_default();
+    let list = |list: &Value| list.as_array().cloned().unwrap_or_default();
     match (request.service, request.operation) {
         // Whoever may do each write may do them together.
         ("DynamoDB", "TransactWriteItems") => {
-            let writes = each(&body["TransactItems"]);
+            let writes = list(&body["TransactItems"]);
             let writes = writes.iter().filter_map(Value::as_object).flatten();
             let needed = |(kind, write): (&String, &Value)| {
                 (format!("dynamodb:{kind}Item"), text(&write["TableName"]).to_owned())
@@ -379,8 +394,9 @@ fn uses(request: &WireRequest<'_>) -> Vec<(String, String)> {
             vec![(format!("sqs:{operation}"), queue.to_owned())]
         }
         ("Events", operation) => {
-            let bus = |entry: &Value| (format!("events:{operation}"), text(&entry["EventBusName"]).to_owned());
-            each(&body["Entries"]).iter().map(bus).collect()
+            let buses = list(&body["Entries"]);
+            let buses = buses.iter().map(|entry| text(&entry["EventBusName"]).to_owned());
+            buses.map(|bus| (format!("events:{operation}"), bus)).collect()
         }
         (service, operation) => vec![(format!("{service}:{operation}"), String::new())],
     }

@@ -17,6 +17,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use tokio::sync::Notify;
 
+use super::meter::Metered;
 use super::{Answer, Engine};
 
 /// A request on its way.
@@ -123,6 +124,9 @@ impl Connector {
         };
         // Nothing below waits by itself: without giving way here, concurrent tasks would never meet between two requests.
         tokio::task::yield_now().await;
+        let metered = Metered::begin();
+        let asked = metered.as_ref().filter(|_| service == "DynamoDB").map(|metered| metered.ask(body));
+        let body = asked.as_deref().unwrap_or(body);
         let answer = match fault {
             Fault::None => self.engine.answer(target, body).await,
             Fault::Delay(delay) => {
@@ -142,6 +146,9 @@ impl Connector {
             }
         };
         tokio::task::yield_now().await;
+        if let Some(metered) = metered {
+            metered.read(operation, &answer.body);
+        }
         let status =
             answer.status.try_into().map_err(|error| ConnectorError::other(Box::new(error), None))?;
         let mut response = HttpResponse::new(status, SdkBody::from(answer.body));

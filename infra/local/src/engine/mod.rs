@@ -7,6 +7,7 @@
 mod connector;
 mod dynamodb;
 mod eventbridge;
+mod meter;
 mod sqs;
 mod state;
 
@@ -29,6 +30,7 @@ use tokio::sync::watch;
 
 pub use connector::{Crashed, Fault, Intercept, WireRequest, run_invocation};
 pub use eventbridge::BusEvent;
+pub use meter::{Cost, metered};
 pub use sqs::{Depth, Received};
 pub use state::StateTable;
 
@@ -169,13 +171,18 @@ impl Engine {
 
     /// The tables of the template, as the local stack names them.
     pub fn store(&self) -> Store {
+        self.store_behind(None)
+    }
+
+    /// The tables, as a process of its own reaches them: it shares nothing with others but what is stored.
+    pub fn store_behind(&self, intercept: Option<Intercept>) -> Store {
         let tables = Tables {
             pool: "PoolTable".to_owned(),
             dialing: "DialingTable".to_owned(),
             people: "PeopleTable".to_owned(),
             journal: "JournalTable".to_owned(),
         };
-        Store::new(aws_sdk_dynamodb::Client::new(&self.sdk_config(None, true)), tables)
+        Store::new(aws_sdk_dynamodb::Client::new(&self.sdk_config(intercept, true)), tables)
     }
 
     /// The services over HTTP, for `aws --endpoint-url` and other tools on this machine.

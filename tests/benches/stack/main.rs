@@ -1,0 +1,31 @@
+//! `just bench`: what the operations cost, how much one embedded stack does, how fast the functions start.
+//!
+//! Costs are counted and the same each time. Times are of this machine and this moment: only those of one run compare.
+
+mod operations;
+mod startup;
+mod throughput;
+
+use comfy_table::{CellAlignment, Table, presets};
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let all: [(&str, fn()); 3] =
+        [("operations", operations::run), ("throughput", throughput::run), ("startup", startup::run)];
+    for (name, run) in all {
+        if wanted.is_empty() || wanted.iter().any(|word| word == name) {
+            println!("\n## {name}\n");
+            run();
+        }
+    }
+}
+
+/// A table in Markdown; all columns but the first are figures.
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN).set_header(header.to_vec());
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
