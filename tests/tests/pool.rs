@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use dialpool::audit::Stage;
+use dialpool::engine::metered;
 use dialpool_domain::event::{Aggregate, EventData};
 use dialpool_domain::place::Place;
 use dialpool_domain::pool::{CLOCK_SKEW, Hold, HoldHours, ReleaseReason, Tier};
@@ -18,6 +19,17 @@ fn granted(assigned: Assigned) -> Hold {
         Assigned::Granted(hold, _) => hold,
         other => panic!("expected a number, got {other:?}"),
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_assign_takes_two_round_trips_and_a_repeated_one_takes_one() {
+    let world = World::new().await;
+    world.add_numbers(&NUMBERS).await;
+
+    let (_, first) = metered(world.assign("lead-7")).await;
+    let (_, second) = metered(world.assign("lead-7")).await;
+
+    assert_eq!((first.round_trips, second.round_trips), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -103,6 +103,15 @@ impl Store {
         Ok(matches!(transacted, Transacted::Done))
     }
 
+    /// Looks up a key that nobody has: the connection is there then, and the first request need not wait for it.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn warm_up(&self) -> Result<(), StoreError> {
+        let _nobodys: Option<ApiKey> = self.get("API key", &self.tables.people, keys::api_key("-")).await?;
+        Ok(())
+    }
+
     /// The key with this public part, as far as it is good at `now`.
     ///
     /// # Errors

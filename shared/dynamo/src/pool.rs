@@ -38,7 +38,7 @@ use crate::{Store, StoreError, items, keys};
 const WINDOW: u32 = 400;
 
 /// The fewest candidates that one read brings: a lost race picks among them without reading again.
-const SMALLEST_READ: u32 = 16;
+const SMALLEST_READ: u32 = 100;
 
 /// Reads before an assign gives up on a pool in which every choice is lost.
 const ROUNDS: u32 = 16;
@@ -56,12 +56,12 @@ impl Spread {
     }
 
     fn lost(&self) {
-        self.0.store((self.width() * 2).clamp(16, WINDOW), Ordering::Relaxed);
+        self.0.store((self.width() * 2).clamp(64, WINDOW), Ordering::Relaxed);
     }
 
     fn won(&self) {
         let width = self.width();
-        self.0.store(width - width.div_ceil(64).min(width - 1), Ordering::Relaxed);
+        self.0.store(width - width.div_ceil(16).min(width - 1), Ordering::Relaxed);
     }
 }
 

@@ -64,6 +64,17 @@ impl Start {
         Ok(Store::new(aws_sdk_dynamodb::Client::new(&self.sdk), tables))
     }
 
+    /// Connects to the tables, for functions that look up API keys. A failure only costs the first request time.
+    ///
+    /// # Errors
+    /// When the environment does not name the tables.
+    pub async fn warm_up(&self) -> Result<(), StartError> {
+        if let Err(error) = self.store()?.warm_up().await {
+            tracing::warn!("no connection to the tables yet: {error}");
+        }
+        Ok(())
+    }
+
     /// The queue whose URL the variable holds.
     ///
     /// # Errors
