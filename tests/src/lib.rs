@@ -105,17 +105,10 @@ impl World {
     pub async fn add_numbers(&self, numbers: &[&str]) {
         for number in numbers {
             let number: PhoneNumber = number.parse().expect("a number");
-            let place = Place::of_phone(&number);
-            let new = NewNumber {
-                vapi_id: Some(format!("pn-{}", &number.as_str()[8..])),
-                signalwire_id: None,
-                name: None,
-                area: place.area,
-                state: place.state,
-                number,
-            };
+            let vapi_id = Some(format!("pn-{}", &number.as_str()[1..]));
+            let new = NewNumber { vapi_id, ..NewNumber::bare(number) };
             let imported =
-                self.store().import_number(self.now(), &self.company, &new).await.expect("an answer");
+                self.store().import_number(&self.cause(), &self.company, &new).await.expect("an answer");
             assert_eq!(imported, Imported::Added);
         }
     }
@@ -128,6 +121,7 @@ impl World {
             place: Place::default(),
             hold: HoldHours::default(),
             assignment_id: AssignmentId::new(self.now(), self.local.entropy.next_u128()),
+            must_dial: false,
         }
     }
 

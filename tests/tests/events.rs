@@ -12,10 +12,11 @@ async fn every_event_on_the_bus_is_as_its_schema_says() {
         settings.simulator.answer_rate = 0.5;
         settings.simulator.opt_out_rate = 0.3;
         settings.simulator.refusal_rate = 0.2;
-        settings.simulator.accept_then_timeout_rate = 0.2;
+        settings.simulator.error_after_rate = 0.3;
     })
     .await;
-    world.add_numbers(&["+14155550101", "+14155550102", "+14155550103"]).await;
+    let numbers: Vec<String> = (1..=12).map(|n| format!("+1415555{n:04}")).collect();
+    world.add_numbers(&numbers.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let rows: String = (110..130).map(|n| format!("+1415555{n:04},lead-{n}\n")).collect();
     world.campaign(3, &format!("phone,lead\n{rows}")).await;
     world.pass(Duration::from_hours(24)).await;

@@ -42,7 +42,7 @@ async fn schedule(seed: u64) -> (Vec<String>, u64) {
         settings.intercept = Some(chaos.intercept());
         settings.sdk_retries = false;
         settings.clock_skew_ms = skew;
-        settings.schedule_stretch = 5;
+        settings.schedule_stretch = 20;
     })
     .await;
     world.add_numbers(&["+14155550101", "+12125550102"]).await;

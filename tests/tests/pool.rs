@@ -6,7 +6,7 @@ use dialpool::audit::Stage;
 use dialpool::engine::metered;
 use dialpool_domain::event::{Aggregate, EventData};
 use dialpool_domain::place::Place;
-use dialpool_domain::pool::{CLOCK_SKEW, Hold, HoldHours, ReleaseReason, Tier};
+use dialpool_domain::pool::{CLOCK_SKEW, Hold, HoldHours, NewNumber, ReleaseReason, Tier};
 use dialpool_domain::time::Duration;
 use dialpool_dynamo::{Assigned, Changed, Imported};
 use dialpool_tests::chaos::conflicts;
@@ -175,17 +175,11 @@ async fn the_sweeper_closes_every_expired_hold_once_also_when_two_run_at_the_sam
 async fn a_number_belongs_to_one_company() {
     let world = World::new().await;
     world.add_numbers(&NUMBERS[..1]).await;
-    let number = dialpool_domain::pool::NewNumber {
-        number: NUMBERS[0].parse().unwrap(),
-        vapi_id: None,
-        signalwire_id: None,
-        name: None,
-        area: None,
-        state: None,
-    };
-
-    let again = world.store().import_number(world.now(), &world.company, &number).await.unwrap();
-    let other = world.store().import_number(world.now(), &"other".parse().unwrap(), &number).await.unwrap();
+    let number =
+        NewNumber { vapi_id: Some("pn-1".to_owned()), ..NewNumber::bare(NUMBERS[0].parse().unwrap()) };
+    let cause = world.cause();
+    let again = world.store().import_number(&cause, &world.company, &number).await.unwrap();
+    let other = world.store().import_number(&cause, &"other".parse().unwrap(), &number).await.unwrap();
 
     assert_eq!((again, other), (Imported::Updated, Imported::OthersNumber));
 }
@@ -219,7 +213,7 @@ async fn race(numbers: usize, occupied_percent: usize) {
         .iter()
         .filter_map(|answer| match answer {
             Assigned::Granted(hold, _) => Some(hold.clone()),
-            Assigned::AlreadyHeld(_) => panic!("nobody asked twice"),
+            Assigned::AlreadyHeld(_) | Assigned::AtLimit { .. } => panic!("{answer:?}"),
             Assigned::Exhausted { next_at } => {
                 assert!(next_at.is_some());
                 None

@@ -9,8 +9,8 @@ use dialpool_domain::outcome::Outcome;
 use dialpool_domain::pool::{Hold, ReleaseReason};
 use dialpool_domain::retry::DoneReason;
 use dialpool_domain::time::Duration;
-use dialpool_domain::{AssignmentId, CallId, CampaignId, PhoneNumber, TraceId};
-use dialpool_dynamo::{Assigned, Changed, Claim, Claimed, Ended, Moved, Request, Settlement};
+use dialpool_domain::{AssignmentId, CallId, CampaignId, PhoneNumber, Timestamp, TraceId};
+use dialpool_dynamo::{Assigned, Changed, Claim, Claimed, Ended, Moved, Request, Settlement, Told};
 use dialpool_providers::vapi::{NewCall, PlaceCall, RefusalKind};
 use dialpool_runtime::jobs::DialJob;
 use tracing::{error, info, warn};
@@ -23,6 +23,12 @@ const CONTACTS_PER_JOB: u32 = 10;
 /// A contact whose number is not at the provider waits this long: somebody has to import it again.
 const WAIT_FOR_OPERATOR: Duration = Duration::from_mins(10);
 
+/// A contact whose number is on another call waits this long.
+const NUMBER_BUSY: Duration = Duration::from_mins(1);
+
+/// A number that rests for no longer than this is waited for.
+const SHORT_REST: Duration = Duration::from_hours(1);
+
 /// What became of one contact.
 enum Tried {
     /// A call was claimed: the line is used.
@@ -31,7 +37,8 @@ enum Tried {
     Passed,
     /// Every number is held by somebody else.
     NoNumber,
-    /// The lines of the campaign or of the account are taken, or the campaign was paused.
+    /// The lines of the campaign or of the account are taken, the campaign was paused, or the provider takes no calls: the
+    /// next end of a call, or the pacer, tries again.
     Full,
 }
 
@@ -129,12 +136,13 @@ impl CallDispatcher {
             place: contact.address.place(&contact.phone),
             hold: campaign.hold_hours,
             assignment_id: AssignmentId::new(cause.at, self.start.entropy.next_u128()),
+            must_dial: true,
         };
         match self.store.assign(cause, &request).await? {
             Assigned::Granted(hold, _) | Assigned::AlreadyHeld(hold) => {
                 self.claim(cause, campaign, &contact, &hold, &basis).await
             }
-            Assigned::Exhausted { .. } => Ok(Tried::NoNumber),
+            Assigned::Exhausted { .. } | Assigned::AtLimit { .. } => Ok(Tried::NoNumber),
         }
     }
 
@@ -190,16 +198,26 @@ impl CallDispatcher {
         };
         match self.store.claim(cause, &claim).await? {
             Claimed::Placed(call) => {
-                self.place(cause, campaign, contact, &call).await?;
-                Ok(Tried::Dialed)
+                let placed = self.place(cause, campaign, contact, &call).await?;
+                Ok(if placed { Tried::Dialed } else { Tried::Full })
             }
-            Claimed::NotDue | Claimed::NumberLost => Ok(Tried::Passed),
+            Claimed::NotDue => Ok(Tried::Passed),
+            Claimed::NumberLost => {
+                // On another call, or gone. The contacts behind this one are not to wait for it.
+                self.store.defer_contact(&campaign.id, contact, cause.at + NUMBER_BUSY).await?;
+                Ok(Tried::Passed)
+            }
+            Claimed::NumberResting { until } => {
+                self.wait_for_number(cause, campaign, contact, hold, until).await?;
+                Ok(Tried::Passed)
+            }
             Claimed::CampaignFull | Claimed::AccountFull => Ok(Tried::Full),
             Claimed::Suppressed => {
-                self.store.finish_contact(cause, campaign, contact, DoneReason::Suppressed).await?;
                 let opted_out = ReleaseReason::OptedOut;
+                // The hold first: a contact that is finished is not looked at again.
                 let _: Changed =
                     self.store.release(cause, &campaign.company, &hold.assignment_id, opted_out).await?;
+                self.store.finish_contact(cause, campaign, contact, DoneReason::Suppressed).await?;
                 Ok(Tried::Passed)
             }
             Claimed::NumberNotAtProvider => {
@@ -210,18 +228,41 @@ impl CallDispatcher {
         }
     }
 
-    /// Asks the provider for the call, once, and writes its answer down.
+    /// The number cannot call yet. One that rests shortly is waited for, and so is one that is kept for an appointment;
+    /// else the lead gets another.
+    async fn wait_for_number(
+        &self,
+        cause: &Cause,
+        campaign: &Campaign,
+        contact: &Contact,
+        hold: &Hold,
+        until: Timestamp,
+    ) -> Result<(), DispatchError> {
+        let company = &campaign.company;
+        let assignment = self.store.assignment(company, &hold.assignment_id).await?;
+        let booked = assignment.is_some_and(|assignment| assignment.appointment_at.is_some());
+        if booked || until.since(cause.at) <= SHORT_REST {
+            self.store.defer_contact(&campaign.id, contact, until).await?;
+        } else {
+            let resting = ReleaseReason::NumberResting;
+            let _: Changed = self.store.release(cause, company, &hold.assignment_id, resting).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks the provider for the call, once, and writes its answer down. Answers whether the provider has it, or may.
     async fn place(
         &self,
         cause: &Cause,
         campaign: &Campaign,
         contact: &Contact,
         call: &Call,
-    ) -> Result<(), DispatchError> {
+    ) -> Result<bool, DispatchError> {
         let now = self.start.clock.now();
-        if now > call.claimed_at + SEND_WITHIN {
+        if now >= call.start_by || now > call.claimed_at + SEND_WITHIN {
             warn!(call.id = %call.id, "call {} was claimed too long ago to be placed", call.id);
-            return self.look_again(&call.id, &cause.trace_id, Duration::ZERO).await;
+            self.not_placed(cause, call, Outcome::NotPlaced, "too-late".to_owned()).await?;
+            return Ok(false);
         }
         let request = NewCall {
             call_id: &call.id,
@@ -248,30 +289,37 @@ impl CallDispatcher {
                 if let Moved::OtherCall { known } = moved {
                     return Err(DispatchError::SecondCall { call: call.id.clone(), known });
                 }
-                Ok(())
+                Ok(true)
             }
             PlaceCall::Refused { kind, status, message } => {
                 warn!(call.id = %call.id, "the provider refused call {} with {status}: {message}", call.id);
                 let outcome = match kind {
                     RefusalKind::Capacity => Outcome::CapacityLimited,
-                    RefusalKind::Invalid | RefusalKind::Unauthorized => Outcome::ProviderFailed,
+                    RefusalKind::Invalid => Outcome::ProviderFailed,
+                    RefusalKind::Unauthorized => {
+                        error!("the provider takes no calls from this account: {status} {message}");
+                        Outcome::NotPlaced
+                    }
                 };
-                self.not_placed(cause, call, outcome, format!("refused-{status}: {message}")).await
+                self.not_placed(cause, call, outcome, format!("refused-{status}: {message}")).await?;
+                Ok(kind == RefusalKind::Invalid)
             }
             PlaceCall::NotSent { cause: why } => {
                 warn!(call.id = %call.id, "call {} did not reach the provider: {why}", call.id);
-                self.not_placed(cause, call, Outcome::NotPlaced, format!("not-sent: {why}")).await
+                self.not_placed(cause, call, Outcome::NotPlaced, format!("not-sent: {why}")).await?;
+                Ok(false)
             }
             PlaceCall::Unknown { cause: why } => {
                 warn!(call.id = %call.id, "the provider's answer to call {} is unclear: {why}", call.id);
                 let _: Moved =
                     self.store.move_call(cause, &call.id, CallState::Unknown, None, Some(&why)).await?;
-                self.look_again(&call.id, &cause.trace_id, FIRST_LOOK_AFTER).await
+                self.look_again(&call.id, &cause.trace_id, FIRST_LOOK_AFTER).await?;
+                Ok(true)
             }
         }
     }
 
-    /// Ends a call that certainly was not placed, and asks for the next dial.
+    /// Ends a call that certainly was not placed. Asks for no dial: the provider would not take that one either.
     pub(crate) async fn not_placed(
         &self,
         cause: &Cause,
@@ -281,7 +329,19 @@ impl CallDispatcher {
     ) -> Result<(), DispatchError> {
         let report =
             CallReport { outcome: Some(outcome), ended_reason: Some(ended_reason), ..CallReport::default() };
-        self.end(cause, &call.id, CallState::Failed, None, &report).await
+        let settlement = Settlement {
+            call_id: &call.id,
+            state: CallState::Failed,
+            provider_call_id: None,
+            report: &report,
+            told: Told::All,
+            policy: &self.policy,
+            hasher: &self.hasher,
+        };
+        match self.store.end_call(cause, &settlement).await? {
+            Ended::OtherCall { known } => Err(DispatchError::SecondCall { call: call.id.clone(), known }),
+            Ended::Applied { .. } | Ended::AlreadyOver(_) | Ended::NotFound => Ok(()),
+        }
     }
 
     /// Ends a call and asks for the next dial of its campaign.
@@ -292,12 +352,14 @@ impl CallDispatcher {
         state: CallState,
         provider_call_id: Option<&str>,
         report: &CallReport,
+        told: Told,
     ) -> Result<(), DispatchError> {
         let settlement = Settlement {
             call_id,
             state,
             provider_call_id,
             report,
+            told,
             policy: &self.policy,
             hasher: &self.hasher,
         };

@@ -4,8 +4,8 @@ use dialpool_domain::call::{ABSENCE_PROVES_AFTER, Call, CallState, FIRST_LOOK_AF
 use dialpool_domain::event::Cause;
 use dialpool_domain::outcome::Outcome;
 use dialpool_domain::time::Duration;
-use dialpool_domain::{CallId, TraceId};
-use dialpool_dynamo::Moved;
+use dialpool_domain::{CallId, Timestamp, TraceId};
+use dialpool_dynamo::{Moved, Told};
 use dialpool_providers::vapi::ProviderCall;
 use tracing::{info, warn};
 
@@ -21,11 +21,15 @@ const SECOND_LOOK_AFTER: Duration = Duration::from_secs(60);
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 impl CallDispatcher {
-    /// Finds out what became of a call, unless it is over.
+    /// Finds out what became of a call, unless it is over and reported.
     pub(crate) async fn settle(&self, call_id: &CallId, trace_id: &TraceId) -> Result<(), DispatchError> {
-        let Some(call) = self.store.call(call_id).await?.filter(|call| !call.state.is_over()) else {
+        let Some(call) =
+            self.store.call(call_id).await?.filter(|call| !call.state.is_over() || call.report_due)
+        else {
             return Ok(());
         };
+        // What is proven is proven for the moment of the question, however long the answer takes.
+        let asked_at = self.start.clock.now();
         let asked = match &call.provider_call_id {
             Some(provider_call_id) => self.vapi.call(provider_call_id).await,
             None => {
@@ -39,7 +43,7 @@ impl CallDispatcher {
         let cause = &self.cause(trace_id);
         match asked {
             Ok(Some(found)) => self.apply(cause, &call, found).await,
-            Ok(None) => self.absent(cause, &call).await,
+            Ok(None) => self.absent(cause, &call, asked_at).await,
             Err(error) => {
                 warn!(call.id = %call_id, "failed to ask the provider for call {call_id}: {error}");
                 self.look_again(call_id, trace_id, ASK_AGAIN_AFTER).await
@@ -51,7 +55,11 @@ impl CallDispatcher {
     async fn apply(&self, cause: &Cause, call: &Call, found: ProviderCall) -> Result<(), DispatchError> {
         let state = found.state();
         if state.is_over() {
-            return self.end(cause, &call.id, state, Some(&found.id), &found.report()).await;
+            return self.end(cause, &call.id, state, Some(&found.id), &found.report(), Told::All).await;
+        }
+        if call.state.is_over() {
+            // The provider is behind its own webhook.
+            return self.look_again(&call.id, &cause.trace_id, SILENT_AFTER).await;
         }
         match self.store.move_call(cause, &call.id, state, Some(&found.id), None).await? {
             Moved::Done(_) | Moved::Stale(_) | Moved::NotFound => {}
@@ -63,13 +71,17 @@ impl CallDispatcher {
     }
 
     /// The provider does not know the call, at least not yet.
-    async fn absent(&self, cause: &Cause, call: &Call) -> Result<(), DispatchError> {
+    async fn absent(&self, cause: &Cause, call: &Call, asked_at: Timestamp) -> Result<(), DispatchError> {
+        if call.state.is_over() {
+            warn!(call.id = %call.id, "the provider lost call {} before it reported on it", call.id);
+            return self.end(cause, &call.id, call.state, None, &call.report, Told::All).await;
+        }
         if call.provider_call_id.is_some() {
             warn!(call.id = %call.id, "the provider lost call {}", call.id);
             let report = dialpool_domain::call::CallReport::default();
-            return self.end(cause, &call.id, CallState::TimedOut, None, &report).await;
+            return self.end(cause, &call.id, CallState::TimedOut, None, &report, Told::All).await;
         }
-        let age = cause.at.since(call.claimed_at);
+        let age = asked_at.since(call.claimed_at);
         if age >= ABSENCE_PROVES_AFTER {
             info!(call.id = %call.id, "call {} was never placed", call.id);
             return self.not_placed(cause, call, Outcome::NotPlaced, "never-placed".to_owned()).await;

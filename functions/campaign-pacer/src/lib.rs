@@ -9,7 +9,7 @@ use dialpool_domain::time::Duration;
 use dialpool_dynamo::{Store, StoreError};
 use dialpool_runtime::jobs::DialJob;
 use dialpool_runtime::{Queue, QueueError, Start, StartError};
-use tracing::info;
+use tracing::{info, warn};
 
 /// The state of the function.
 #[derive(Debug)]
@@ -46,7 +46,10 @@ impl CampaignPacer {
     pub async fn pace(&self) -> Result<(), PaceError> {
         let cause = self.start.cause("campaign-pacer");
         for campaign_id in self.store.running_campaigns().await? {
-            self.fill(&cause, campaign_id).await?;
+            // One that cannot be looked after does not keep the others waiting.
+            if let Err(error) = self.fill(&cause, campaign_id.clone()).await {
+                warn!(campaign.id = %campaign_id, "failed to pace campaign {campaign_id}: {error}");
+            }
         }
         Ok(())
     }

@@ -7,11 +7,15 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use dialpool_domain::contact::{Address, NewContact};
-use dialpool_domain::place::{Place, State as Region};
-use dialpool_domain::pool::NewNumber;
-use dialpool_domain::{CampaignId, LeadId, PhoneNumber};
-use dialpool_dynamo::{Added, Imported};
+use dialpool_domain::place::{AreaCode, Place, State as Region};
+use dialpool_domain::pool::{History, HoldHours, NewNumber};
+use dialpool_domain::time::InvalidTimestamp;
+use dialpool_domain::{CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp};
+use dialpool_dynamo::{Added, Imported, StoreError};
 use dialpool_runtime::http::{Api, Caller, IdIn, Parameters, Problem, RawBody};
+use futures::{StreamExt, TryStreamExt, stream};
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -20,6 +24,12 @@ use crate::wire::ImportParameters;
 
 /// The most rows of one file (D2).
 const MOST_ROWS: usize = 10_000;
+
+/// The most characters of one value.
+const LONGEST_VALUE: usize = 1_000;
+
+/// Rows written at the same time.
+const AT_ONCE: usize = 16;
 
 /// A row that was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -68,7 +78,8 @@ impl Row {
         names.iter().find_map(|name| match self.values.get(*name)? {
             Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
             Value::Number(number) => Some(number.to_string()),
-            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+            Value::Bool(truth) => Some(truth.to_string()),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
         })
     }
 
@@ -82,35 +93,138 @@ impl Row {
         text.parse().map(Some).map_err(|error: T::Err| self.refuse(names, error.to_string()))
     }
 
+    /// What is known of a number from where it was.
+    fn history(&self, status: &str) -> Result<History, RowRefused> {
+        let calls = self.whole(CALLS)?.unwrap_or(0);
+        let health = match self.whole(HEALTH)? {
+            Some(score @ 0..=100) => u8::try_from(score).ok(),
+            Some(_) => return Err(self.refuse(HEALTH, "is not 0 to 100")),
+            None => None,
+        };
+        let answered = match self.parsed::<Decimal>(ANSWER_RATE)? {
+            // A share of one, or of a hundred.
+            Some(rate) if rate >= Decimal::ZERO && rate <= Decimal::ONE => rate * Decimal::from(calls),
+            Some(rate) if rate > Decimal::ONE && rate <= Decimal::ONE_HUNDRED => {
+                rate * Decimal::from(calls) / Decimal::ONE_HUNDRED
+            }
+            Some(_) => return Err(self.refuse(ANSWER_RATE, "is not 0 to 100")),
+            None => Decimal::ZERO,
+        };
+        let since: Option<Timestamp> = self.moment(HELD_SINCE)?;
+        let until = self.moment(HELD_UNTIL)?.or(since.map(|since| since + HoldHours::default().duration()));
+        let over = ["available", "free", "released", "expired", "completed"].contains(&status);
+        let lead: Option<LeadId> = if over { None } else { self.parsed(HELD_BY)? };
+        Ok(History {
+            calls,
+            answered: answered.round().to_u64().unwrap_or(0),
+            last_used_at: self.moment(LAST_USED)?,
+            health,
+            notes: self.text(NOTES),
+            held_by: lead.zip(until),
+        })
+    }
+
+    fn whole(&self, names: &[&str]) -> Result<Option<u64>, RowRefused> {
+        match self.parsed::<Decimal>(names)? {
+            Some(value) if value.is_sign_negative() => Err(self.refuse(names, "is negative")),
+            Some(value) => match value.round().to_u64() {
+                Some(value) => Ok(Some(value)),
+                None => Err(self.refuse(names, "is too large")),
+            },
+            None => Ok(None),
+        }
+    }
+
+    /// A moment as databases write them: RFC 3339, or with a space for the `T` and perhaps without a zone, which is UTC then.
+    fn moment(&self, names: &[&str]) -> Result<Option<Timestamp>, RowRefused> {
+        let Some(text) = self.text(names) else { return Ok(None) };
+        let mut text = text.replacen(' ', "T", 1);
+        let zone = text.get(10..).and_then(|time| time.find(['Z', 'z', '+', '-']));
+        match zone {
+            None if text.len() == 10 => text.push_str("T00:00:00Z"),
+            None => text.push('Z'),
+            // `+00` is how PostgreSQL writes an offset.
+            Some(at) if text.len() - (10 + at) == 3 => text.push_str(":00"),
+            Some(_) => {}
+        }
+        text.parse().map(Some).map_err(|error: InvalidTimestamp| self.refuse(names, error.to_string()))
+    }
+
+    fn within_limits(&self) -> Result<(), RowRefused> {
+        let long = |value: &Value| value.as_str().is_some_and(|text| text.chars().count() > LONGEST_VALUE);
+        match self.values.iter().find(|(_, value)| long(value)) {
+            Some((name, _)) => Err(RowRefused {
+                line: self.line,
+                field: name.clone(),
+                reason: format!("has more than {LONGEST_VALUE} characters"),
+            }),
+            None => Ok(()),
+        }
+    }
+
     fn refuse(&self, names: &[&str], reason: impl Into<String>) -> RowRefused {
         let named = names.iter().find(|name| self.values.contains_key(**name)).or(names.first());
         RowRefused { line: self.line, field: (*named.unwrap_or(&"row")).to_owned(), reason: reason.into() }
     }
 }
 
-const PHONE: &[&str] = &["phone", "phone_number", "number", "e164", "mobile"];
+const PHONE: &[&str] = &["phone", "phone_number", "number", "e164", "mobile", "from_number"];
 const LEAD: &[&str] = &["lead", "lead_id", "external_id", "id"];
-const NAME: &[&str] = &["name", "full_name", "first_name", "label"];
+const NAME: &[&str] = &["name", "full_name", "first_name", "label", "friendly_name"];
 const ZIP: &[&str] = &["zip", "zip_code", "postal_code"];
-const STATE: &[&str] = &["state", "region"];
+const STATE: &[&str] = &["state", "region", "state_code"];
+const AREA: &[&str] = &["area_code", "area", "npa"];
 const ZONE: &[&str] = &["timezone", "time_zone", "zone"];
 const VAPI: &[&str] = &["vapi_id", "vapi_phone_number_id", "phone_number_id"];
-const SIGNALWIRE: &[&str] = &["signalwire_id", "signalwire_phone_number_id"];
+const SIGNALWIRE: &[&str] = &["signalwire_id", "signalwire_phone_number_id", "signalwire_sid", "sid"];
+const COMPANY: &[&str] = &["company", "company_id", "company_name"];
+const HEALTH: &[&str] = &["health_score", "health", "reputation_score"];
+const CALLS: &[&str] = &["call_count", "calls", "total_calls", "usage_count"];
+const ANSWER_RATE: &[&str] = &["answer_rate", "answered_rate"];
+const LAST_USED: &[&str] = &["last_used", "last_used_at", "last_call_at"];
+const NOTES: &[&str] = &["notes", "comment"];
+const ACTIVE: &[&str] = &["is_active", "active", "enabled"];
+const STATUS: &[&str] = &["status", "number_status"];
+const HELD_BY: &[&str] =
+    &["assigned_to", "assigned_lead_id", "assigned_lead", "current_lead_id", "held_by", "lead_id"];
+const HELD_UNTIL: &[&str] = &["release_at", "hold_until", "assigned_until", "expires_at", "held_until"];
+const HELD_SINCE: &[&str] = &["assigned_at", "held_since"];
 
-/// Reads the numbers of a file.
+/// Reads the numbers of a file: of ours, or an export of `phone_pool` or `phone_assignments` of the n8n flows, of
+/// `phone_numbers` or `signalwire_phone_numbers` of the Supabase project (P5). A hold of theirs that is in force is carried
+/// over: until the moment that is given, or for 18 hours from its start.
 ///
 /// # Errors
 /// When the file cannot be read as CSV or JSON at all.
-pub fn read_numbers(body: &[u8], json: bool) -> Result<Accepted<NewNumber>, Problem> {
+pub fn read_numbers(body: &[u8], json: bool, company: &CompanyId) -> Result<Accepted<NewNumber>, Problem> {
     read(body, json, |row| {
+        if let Some(other) = row.text(COMPANY).filter(|name| !name.eq_ignore_ascii_case(company.as_str())) {
+            return Err(row.refuse(COMPANY, format!("is {other}: the pool is of {company}")));
+        }
+        if row
+            .text(ACTIVE)
+            .is_some_and(|text| ["false", "0", "no", "f"].contains(&text.to_lowercase().as_str()))
+        {
+            return Err(row.refuse(ACTIVE, "is out of service there"));
+        }
+        let status = row.text(STATUS).map(|text| text.to_lowercase()).unwrap_or_default();
+        if ["retired", "inactive", "released_to_carrier", "disabled"].contains(&status.as_str()) {
+            return Err(row.refuse(STATUS, format!("is {status}: out of service there")));
+        }
         let number: PhoneNumber = row.parsed(PHONE)?.ok_or_else(|| row.refuse(PHONE, "is missing"))?;
         let place = Place::of_phone(&number);
         Ok(NewNumber {
             vapi_id: row.text(VAPI),
             signalwire_id: row.text(SIGNALWIRE),
             name: row.text(NAME),
-            area: place.area,
+            area: match row.parsed::<AreaCode>(AREA)? {
+                Some(area) if Some(area.as_str()) != number.area_code() => {
+                    return Err(row.refuse(AREA, format!("is {area}, which is not that of the number")));
+                }
+                _ => place.area,
+            },
             state: row.parsed::<Region>(STATE)?.or(place.state),
+            history: row.history(&status)?,
             number,
         })
     })
@@ -150,7 +264,7 @@ fn read<T>(
     }
     let mut accepted = Vec::with_capacity(rows.len());
     for row in rows {
-        match parse(&row) {
+        match row.within_limits().and_then(|()| parse(&row)) {
             Ok(value) => accepted.push((row.line, value)),
             Err(row) => refused.push(row),
         }
@@ -228,18 +342,26 @@ pub(crate) async fn import_numbers(
     headers: HeaderMap,
     RawBody(body): RawBody,
 ) -> Result<Json<Report>, Problem> {
-    let accepted = read_numbers(&body, is_json(&headers)?)?;
+    let accepted = read_numbers(&body, is_json(&headers)?, &caller.company)?;
     let mut report = report(&accepted, parameters.dry_run);
     if parameters.dry_run {
         return Ok(Json(report));
     }
-    for (line, number) in accepted.rows {
-        match api.store.import_number(caller.at, &caller.company, &number).await? {
+    let (store, cause) = (&api.store, &caller.cause());
+    let mut imported = stream::iter(accepted.rows)
+        .map(async |(line, number)| {
+            Ok::<_, StoreError>((line, store.import_number(cause, &caller.company, &number).await?))
+        })
+        .buffer_unordered(AT_ONCE);
+    while let Some((line, imported)) = imported.try_next().await? {
+        match imported {
             Imported::Added => report.added += 1,
             Imported::Updated => report.known += 1,
             Imported::OthersNumber => report.refused.push(others_number(line)),
+            Imported::OthersProviderId => report.refused.push(others_provider_id(line)),
         }
     }
+    report.refused.sort_by_key(|row| row.line);
     Ok(Json(report))
 }
 
@@ -281,6 +403,11 @@ pub fn others_number(line: u64) -> RowRefused {
     RowRefused { line, field: "number".to_owned(), reason: "is in another company's pool".to_owned() }
 }
 
+/// Why a row is refused whose provider id belongs to another number.
+pub fn others_provider_id(line: u64) -> RowRefused {
+    RowRefused { line, field: "vapi_id".to_owned(), reason: "belongs to another number".to_owned() }
+}
+
 fn report<T>(accepted: &Accepted<T>, dry_run: bool) -> Report {
     let rows = accepted.rows.len() + accepted.refused.len();
     Report { rows, added: 0, known: 0, refused: accepted.refused.clone(), dry_run }
@@ -310,14 +437,45 @@ mod tests {
 
     #[test]
     fn a_file_without_a_phone_column_is_refused_as_a_whole() {
-        let problem = read_numbers(b"name,state\nA,CA\n", false).unwrap_err();
+        let problem = read_numbers(b"name,state\nA,CA\n", false, &acme()).unwrap_err();
         assert_eq!(problem.status().as_u16(), 422);
+    }
+
+    fn acme() -> CompanyId {
+        "acme".parse().unwrap()
+    }
+
+    #[test]
+    fn a_moment_is_read_as_databases_write_it() {
+        for text in [
+            "2026-03-02T15:04:05Z",
+            "2026-03-02 15:04:05+00",
+            "2026-03-02 15:04:05",
+            "2026-03-02T10:04:05-05:00",
+        ] {
+            let file = format!("number,last_used\n+14155550101,{text}\n");
+            let accepted = read_numbers(file.as_bytes(), false, &acme()).unwrap();
+            let history = &accepted.rows[0].1.history;
+            assert_eq!(history.last_used_at, "2026-03-02T15:04:05Z".parse().ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_out_of_service_or_of_another_company_is_refused_with_its_column() {
+        let file = "number,status,company,is_active,area_code\n+14155550101,retired,acme,true,415\n\
+                    +14155550102,available,other,true,415\n+14155550103,available,acme,false,415\n\
+                    +14155550104,available,acme,true,212\n+14155550105,available,ACME,true,415\n";
+        let accepted = read_numbers(file.as_bytes(), false, &acme()).unwrap();
+        let refused: Vec<_> = accepted.refused.iter().map(|row| (row.line, row.field.as_str())).collect();
+        assert_eq!(refused, [(2, "status"), (3, "company"), (4, "is_active"), (5, "area_code")]);
+        assert_eq!(accepted.rows.len(), 1);
     }
 
     #[test]
     fn json_has_the_same_names_as_csv() {
         let accepted =
-            read_numbers(br#"[{"number":"+14155550101","vapi_id":"pn-1"},{"number":12}]"#, true).unwrap();
+            read_numbers(br#"[{"number":"+14155550101","vapi_id":"pn-1"},{"number":12}]"#, true, &acme())
+                .unwrap();
         assert_eq!(accepted.rows[0].1.vapi_id.as_deref(), Some("pn-1"));
         assert_eq!(accepted.refused[0].line, 2);
     }

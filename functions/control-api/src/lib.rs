@@ -3,8 +3,13 @@
 //! | route | answer |
 //! |---|---|
 //! | `GET /v1/health` | 200 when the tables answer; without a key |
-//! | `GET /v1/numbers?after=&limit=` | the pool, number by number |
-//! | `POST /v1/numbers/import` | CSV or JSON; what was taken and each row that was not, and why |
+//! | `GET /v1/company`, `PATCH` | the settings of the caller's company |
+//! | `GET /v1/numbers?after=&limit=&state=&area=&standing=&health_under=` | the pool, number by number |
+//! | `POST /v1/numbers/import`, `/v1/numbers:import` | CSV or JSON; what was taken and each row that was not, and why |
+//! | `GET /v1/numbers/{number}`, `PATCH` | one number, its health part by part; its registration |
+//! | `GET /v1/numbers/{number}/lead` | whose an inbound call or text on it is |
+//! | `POST /v1/numbers/{number}/release`, `extend`, `quarantine`, `restore`, `drain`, `retire`, `label`, `complaint` | the number after it |
+//! | `GET /v1/pool/report` | figures, health, distribution, overdue holds, double assignments (none) |
 //! | `POST /v1/campaigns` | 201 a campaign |
 //! | `GET /v1/campaigns/{id}` | it, and how far it got |
 //! | `POST /v1/campaigns/{id}/contacts` | CSV or JSON; as for numbers |
@@ -16,7 +21,9 @@
 //! Every route acts within the company of the caller's key. `?dry_run=true` on an import changes nothing.
 
 mod campaigns;
+mod company;
 mod imports;
+mod numbers;
 mod wire;
 
 use axum::extract::{FromRef, State};
@@ -26,11 +33,13 @@ use axum::{Json, Router};
 use dialpool_domain::event::Aggregate;
 use dialpool_domain::{CallId, CompanyId};
 use dialpool_dynamo::{PhoneHasher, Suppressed};
-use dialpool_runtime::http::{Api, Body, Caller, IdIn, Parameters, Problem, edge, with_idempotency};
+use dialpool_runtime::http::{Api, Body, Caller, IdIn, Problem, edge, with_idempotency};
 use dialpool_runtime::{Queue, Start, StartError};
 
-pub use crate::imports::{Accepted, Report, RowRefused, others_number, read_contacts, read_numbers};
-use crate::wire::{CallView, NumberPage, Page, SuppressionRequest};
+pub use crate::imports::{
+    Accepted, Report, RowRefused, others_number, others_provider_id, read_contacts, read_numbers,
+};
+use crate::wire::{CallView, SuppressionRequest};
 
 /// A Lambda function takes 6 MB in one request; a little is left for what surrounds the body.
 const BODY_LIMIT_BYTES: usize = 5 * 1024 * 1024;
@@ -55,8 +64,21 @@ pub fn router(start: &Start) -> Result<Router, StartError> {
     };
     let routes = Router::new()
         .route("/v1/health", get(health))
-        .route("/v1/numbers", get(numbers))
+        .route("/v1/company", get(company::show).patch(company::change))
+        .route("/v1/numbers", get(numbers::list))
         .route("/v1/numbers/import", post(imports::import_numbers))
+        .route("/v1/numbers:import", post(imports::import_numbers))
+        .route("/v1/numbers/{number}", get(numbers::show).patch(numbers::register))
+        .route("/v1/numbers/{number}/lead", get(numbers::lead))
+        .route("/v1/numbers/{number}/release", post(numbers::release))
+        .route("/v1/numbers/{number}/extend", post(numbers::extend))
+        .route("/v1/numbers/{number}/quarantine", post(numbers::quarantine))
+        .route("/v1/numbers/{number}/restore", post(numbers::restore))
+        .route("/v1/numbers/{number}/drain", post(numbers::drain))
+        .route("/v1/numbers/{number}/retire", post(numbers::retire))
+        .route("/v1/numbers/{number}/label", post(numbers::label))
+        .route("/v1/numbers/{number}/complaint", post(numbers::complaint))
+        .route("/v1/pool/report", get(numbers::report))
         .route("/v1/campaigns", post(campaigns::create))
         .route("/v1/campaigns/{id}", get(campaigns::show))
         .route("/v1/campaigns/{id}/contacts", get(campaigns::contacts).post(imports::import_contacts))
@@ -79,15 +101,6 @@ async fn health(State(api): State<Api>) -> Result<Json<serde_json::Value>, Probl
     api.store.is_suppressed(&nobody, "nobody").await?;
     api.store.events_of(&nobody, &Aggregate::Contact("nobody".to_owned())).await?;
     Ok(Json(serde_json::json!({ "status": "ok", "time": now })))
-}
-
-async fn numbers(
-    State(api): State<Api>,
-    caller: Caller,
-    Parameters(page): Parameters<Page>,
-) -> Result<Json<NumberPage>, Problem> {
-    let (numbers, next) = api.store.numbers(&caller.company, page.after.as_ref(), page.limit()?).await?;
-    Ok(Json(NumberPage { numbers, next }))
 }
 
 async fn call(

@@ -7,7 +7,7 @@ use dialpool_domain::event::Event;
 use dialpool_domain::pool::HoldHours;
 use dialpool_domain::retry::DoneReason;
 use dialpool_domain::{CallId, CompanyId, LeadId, PhoneNumber, Timestamp};
-use dialpool_dynamo::{LogEntry, NumberState};
+use dialpool_dynamo::LogEntry;
 use dialpool_runtime::http::Problem;
 use serde::{Deserialize, Serialize};
 
@@ -52,13 +52,6 @@ impl Page {
 pub(crate) struct ImportParameters {
     #[serde(default)]
     pub(crate) dry_run: bool,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct NumberPage {
-    pub(crate) numbers: Vec<NumberState>,
-    /// The `after` of the next page; none: this was the last.
-    pub(crate) next: Option<PhoneNumber>,
 }
 
 #[derive(Debug, Serialize)]

@@ -18,7 +18,7 @@ use axum::routing::{get, post};
 use dialpool_domain::CallId;
 use dialpool_domain::decision::{Context, DecisionId, EndedCall, Trigger, decide};
 use dialpool_domain::law::Rules;
-use dialpool_dynamo::{Decided, NewDecision, PhoneHasher, StoredDecision, Supposed};
+use dialpool_dynamo::{Decided, NewDecision, PhoneHasher, StoredDecision, Supposed, Suppressed};
 use dialpool_runtime::http::{Api, Body, Caller, IdIn, Problem, edge, with_idempotency};
 use dialpool_runtime::{Start, StartError};
 
@@ -58,10 +58,15 @@ async fn answer(
     let sha256 = trigger_sha256(&trigger).map_err(|error| Problem::internal(&error))?;
     let decision = state.decision_about(&caller, &trigger, &sha256).await?;
     if decision.trigger_sha256 == sha256 {
-        Ok(json(decision.answer))
-    } else {
-        Err(Problem::field("id", "was used for another message"))
+        return Ok(json(decision.answer));
     }
+    // Whatever is wrong with the request, who said stop is not called again.
+    if let Some(lead) = trigger.opted_out_by_word() {
+        let (store, company, phone) = (&state.api.store, &caller.company, trigger.phone());
+        let _: Suppressed =
+            store.suppress(&caller.cause(), company, &state.hasher, phone, Some(lead), "word").await?;
+    }
+    Err(Problem::field("id", "was used for another message"))
 }
 
 async fn show(

@@ -13,11 +13,14 @@ use dialpool_domain::call::CallState;
 use dialpool_domain::event::Cause;
 use dialpool_domain::retry::RetryPolicy;
 use dialpool_domain::time::Duration;
-use dialpool_dynamo::{Ended, Moved, PhoneHasher, Settlement, Store, StoreError};
-use dialpool_providers::vapi::webhook::{Kind, UnreadableWebhook, Webhook};
+use dialpool_dynamo::{Ended, Moved, PhoneHasher, Settlement, Store, StoreError, Suppressed, Told};
+use dialpool_providers::vapi::webhook::{Kind, UnreadableWebhook, Webhook, without_secrets};
 use dialpool_runtime::jobs::{DialJob, InboxBody, InboxMessage};
 use dialpool_runtime::{Queue, QueueError, Start, StartError, queue};
 use tracing::info;
+
+/// The provider is asked how a call ended when its report has not come by then.
+const ASK_FOR_REASON_AFTER: Duration = Duration::from_mins(1);
 
 /// The state of the function.
 #[derive(Debug)]
@@ -86,19 +89,27 @@ impl InboxWorker {
             InboxBody::Reference(reference) => self.store.inbox_body(&reference).await?,
         };
         let webhook = Webhook::parse(&body)?;
+        let cause = Cause { trace_id: message.trace_id, ..self.start.cause("inbox-worker") };
         let Some(call_id) = webhook.call_id.clone() else {
-            info!("a webhook about a call that Dialpool did not place: {}", webhook.dedupe_key());
-            return Ok(());
+            return self.others_call(&cause, &webhook).await;
         };
         if self.store.call(&call_id).await?.is_none() {
             return Err(InboxError::UnknownCall(call_id));
         }
-        let text = String::from_utf8_lossy(&body);
+        let text = without_secrets(&body)?;
         self.store.log_call(message.received_at, &call_id, webhook.dedupe_key(), &text).await?;
 
-        let cause = Cause { trace_id: message.trace_id, ..self.start.cause("inbox-worker") };
         let provider_call_id = webhook.provider_call_id.as_deref();
+        let told = match &webhook.kind {
+            Kind::EndOfCallReport { .. } => Told::All,
+            Kind::StatusUpdate { .. } | Kind::AssistantRequest { .. } | Kind::Other { .. } => Told::End,
+        };
         match webhook.kind {
+            // How a call ended decides what comes next: an end without its reason waits for the report.
+            Kind::StatusUpdate { state, report } if state.is_over() && report.outcome.is_none() => {
+                self.store.check_call_again(&call_id, cause.at + ASK_FOR_REASON_AFTER).await?;
+                Ok(())
+            }
             Kind::StatusUpdate { state, report } | Kind::EndOfCallReport { state, report }
                 if state.is_over() =>
             {
@@ -107,6 +118,7 @@ impl InboxWorker {
                     state,
                     provider_call_id,
                     report: &report,
+                    told,
                     policy: &self.policy,
                     hasher: &self.hasher,
                 };
@@ -117,6 +129,23 @@ impl InboxWorker {
             }
             Kind::AssistantRequest { .. } | Kind::Other { .. } => Ok(()),
         }
+    }
+
+    /// A call that Dialpool did not place: somebody called one of its numbers, or the account has other users. Nothing
+    /// follows from it, but a wish not to be called is one whoever placed the call.
+    async fn others_call(&self, cause: &Cause, webhook: &Webhook) -> Result<(), InboxError> {
+        info!("a webhook about a call that Dialpool did not place: {}", webhook.dedupe_key());
+        let Kind::EndOfCallReport { report, .. } = &webhook.kind else { return Ok(()) };
+        let (Some(ours), Some(theirs)) = (&webhook.our_number, &webhook.their_number) else { return Ok(()) };
+        if !report.opted_out {
+            return Ok(());
+        }
+        if let Some(owner) = self.store.owner_of(cause.at, ours).await? {
+            let lead = owner.held_by.as_ref();
+            let _: Suppressed =
+                self.store.suppress(cause, &owner.company, &self.hasher, theirs, lead, "voice").await?;
+        }
+        Ok(())
     }
 
     async fn advance(

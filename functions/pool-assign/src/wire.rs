@@ -15,6 +15,22 @@ pub(crate) struct AssignRequest {
     pub(crate) zip: Option<String>,
     pub(crate) state: Option<State>,
     pub(crate) hold_hours: Option<HoldHours>,
+    /// Whether the lead waits for the next number when none is free.
+    #[serde(default)]
+    pub(crate) wait: bool,
+}
+
+/// A lead that waits for a number.
+#[derive(Debug, Serialize)]
+pub(crate) struct WaitingView {
+    pub(crate) lead: LeadId,
+    pub(crate) waits_since: Timestamp,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct WaitingList {
+    /// The first came first.
+    pub(crate) waiting: Vec<WaitingView>,
 }
 
 #[derive(Debug, Deserialize)]

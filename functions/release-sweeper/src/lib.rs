@@ -7,7 +7,7 @@ use dialpool_domain::event::Cause;
 use dialpool_dynamo::{Changed, Store, StoreError};
 use dialpool_runtime::jobs::DialJob;
 use dialpool_runtime::{Queue, QueueError, Start, StartError};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use tracing::{info, warn};
 
 /// More expired holds than this wait for the next run.
@@ -34,6 +34,8 @@ pub struct Swept {
     pub closed: u64,
     /// Calls handed to the dispatcher to be looked up.
     pub handed_on: u64,
+    /// Leads that got the number they waited for.
+    pub served: u64,
 }
 
 /// A run broke off; the next one does what is left.
@@ -62,11 +64,14 @@ impl ReleaseSweeper {
     /// When the store or the queue gives no answer; what was done stays done.
     pub async fn sweep(&self) -> Result<(), SweepError> {
         let cause = self.start.cause("release-sweeper");
-        let swept =
-            Swept { closed: self.close_expired(&cause).await?, handed_on: self.hand_on(&cause).await? };
+        // The calls first: they are what people wait for.
+        let handed_on = self.hand_on(&cause).await?;
+        let closed = self.close_expired(&cause).await?;
+        let swept = Swept { closed, handed_on, served: self.serve_waiting(&cause).await? };
         info!(
             holds.closed = swept.closed,
             calls.handed_on = swept.handed_on,
+            leads.served = swept.served,
             "closed {} holds",
             swept.closed
         );
@@ -78,15 +83,32 @@ impl ReleaseSweeper {
         if expired.len() == HOLDS_PER_RUN {
             warn!("more than {HOLDS_PER_RUN} holds are over: the rest waits for the next run");
         }
+        // One that cannot be closed does not keep the others open.
         let closed = stream::iter(expired)
-            .map(async |(company, id)| self.store.close_expired(cause, &company, &id).await)
+            .map(async |(company, id)| (self.store.close_expired(cause, &company, &id).await, id))
             .buffer_unordered(AT_ONCE)
-            .try_fold(0, async |closed, changed| match changed {
-                Changed::Done(assignment) if assignment.ended.is_some() => Ok(closed + 1),
-                Changed::Done(_) | Changed::AlreadyOver(_) | Changed::NotFound => Ok(closed),
+            .fold(0, async |closed, (changed, id)| match changed {
+                Ok(Changed::Done(assignment)) if assignment.ended.is_some() => closed + 1,
+                Ok(Changed::Done(_) | Changed::AlreadyOver(_) | Changed::NotFound) => closed,
+                Err(error) => {
+                    warn!("failed to close hold {id}: {error}");
+                    closed
+                }
             })
-            .await?;
+            .await;
         Ok(closed)
+    }
+
+    /// Numbers whose rest is over are for who waits (P12): of that no event tells.
+    async fn serve_waiting(&self, cause: &Cause) -> Result<u64, SweepError> {
+        let mut served = 0;
+        for company in self.store.companies_with_waiting().await? {
+            match self.store.serve_waiting(cause, &company, || self.start.entropy.next_u128()).await {
+                Ok(leads) => served += leads,
+                Err(error) => warn!("failed to serve who waits in {company}: {error}"),
+            }
+        }
+        Ok(served)
     }
 
     async fn hand_on(&self, cause: &Cause) -> Result<u64, SweepError> {

@@ -8,6 +8,10 @@ use aws_sdk_dynamodb::Client;
 use dialpool_domain::event::{Event, EventData};
 use dialpool_domain::law::Whereabouts;
 use dialpool_domain::law::{self, Rules, Window};
+use dialpool_domain::outcome::Outcome;
+use dialpool_domain::pool::CLOCK_SKEW;
+use dialpool_domain::time::Duration;
+use dialpool_domain::usage::{Limits, zone_of};
 use dialpool_domain::{CallId, CampaignId, LeadId, PhoneNumber, Timestamp, Usd};
 use serde_json::Value;
 
@@ -33,6 +37,9 @@ pub enum Stage {
     /// Everything should have come to its end.
     Finished,
 }
+
+/// By how much the clocks of any two functions differ at most.
+const CLOCKS_DIFFER: Duration = CLOCK_SKEW;
 
 const TABLES: [&str; 4] = ["PoolTable", "DialingTable", "PeopleTable", "JournalTable"];
 
@@ -78,6 +85,7 @@ impl Books {
         self.check_provider(&mut wrong);
         self.check_calls(&mut wrong, stage);
         self.check_caps(&mut wrong);
+        self.check_number_limits(&mut wrong);
         self.check_law(&mut wrong);
         self.check_journal(&mut wrong, stage);
         self.check_campaigns(&mut wrong, stage);
@@ -272,6 +280,54 @@ impl Books {
         }
     }
 
+    /// No number calls more often in an hour or in a day of its zone than its company allows, nor before it rested (P7).
+    fn check_number_limits(&self, wrong: &mut Vec<Violation>) {
+        let limits: BTreeMap<&str, Limits> = self
+            .items_of("PeopleTable", "COMPANY")
+            .map(|item| {
+                (text(item, "company"), serde_json::from_value(item["limits"].clone()).unwrap_or_default())
+            })
+            .collect();
+        let mut ends: BTreeMap<String, Timestamp> = BTreeMap::new();
+        for event in &self.events {
+            if let EventData::CallEnded(over)
+            | EventData::CallFailed(over)
+            | EventData::CallCanceled(over)
+            | EventData::CallTimedOut(over) = &event.data
+                && !matches!(over.outcome, Outcome::CapacityLimited | Outcome::NotPlaced)
+            {
+                ends.insert(event.aggregate.key(), over.ended_at);
+            }
+        }
+        let mut by_number: BTreeMap<&PhoneNumber, Vec<(Timestamp, &Event)>> = BTreeMap::new();
+        for (_, event) in self.claims() {
+            if let EventData::CallClaimed { from, .. } = &event.data {
+                by_number.entry(from).or_default().push((event.time, event));
+            }
+        }
+        for (number, mut claims) in by_number {
+            claims.sort_by_key(|(at, _)| *at);
+            let zone = zone_of(number);
+            let limits = limits.get(claims[0].1.company.as_str()).copied().unwrap_or_default();
+            for (index, (at, _)) in claims.iter().enumerate() {
+                let date = at.in_zone(&zone).date();
+                let before = &claims[..=index];
+                let today = before.iter().filter(|(at, _)| at.in_zone(&zone).date() == date).count();
+                // The clocks of two functions differ: an hour and a rest may seem that much shorter.
+                let hour = Duration::from_hours(1) - CLOCKS_DIFFER;
+                let lately = before.iter().filter(|(other, _)| at.since(*other) < hour).count();
+                if today > limits.per_day as usize || lately > limits.per_hour as usize {
+                    wrong.push(format!("{number} made {lately} calls in an hour, {today} on {date}"));
+                }
+                let rested =
+                    before[..index].iter().rev().find_map(|(_, event)| ends.get(&event.aggregate.key()));
+                if rested.is_some_and(|ended| at.since(*ended) + CLOCKS_DIFFER < limits.rest()) {
+                    wrong.push(format!("{number} called at {at} without a rest"));
+                }
+            }
+        }
+    }
+
     /// Nobody is called outside the legal hours, nor after an opt-out (C1, C2).
     fn check_law(&self, wrong: &mut Vec<Violation>) {
         let mut opted_out: BTreeMap<&PhoneNumber, Timestamp> = BTreeMap::new();
@@ -352,7 +408,7 @@ impl Books {
     fn check_campaigns(&self, wrong: &mut Vec<Violation>, stage: Stage) {
         let mut costs: BTreeMap<&str, Usd> = BTreeMap::new();
         let mut calls: BTreeMap<&str, u64> = BTreeMap::new();
-        for item in self.items_of("DialingTable", "CALL").filter(|item| item.get("check_at").is_none()) {
+        for item in self.items_of("DialingTable", "CALL").filter(|item| is_over(item)) {
             let campaign = text(item, "campaign_id");
             *calls.entry(campaign).or_default() += 1;
             let cost =
@@ -416,4 +472,9 @@ fn sort_key(item: &Value) -> &str {
 
 fn text<'a>(item: &'a Value, name: &str) -> &'a str {
     item.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Whether a call is over: one that is looked up now and then is, too, while its report is awaited.
+fn is_over(call: &Value) -> bool {
+    call.get("check_at").is_none() || call["report_due"] == true
 }

@@ -56,7 +56,8 @@ pub async fn run(seed: u64) -> anyhow::Result<usize> {
     let key = local.company(&company, "Demo company").await?;
     let cause = Cause { at: begin, actor: "demo".to_owned(), trace_id: TraceId::new(u128::from(seed)) };
 
-    let numbers = read_numbers(NUMBERS.as_bytes(), false).map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    let numbers =
+        read_numbers(NUMBERS.as_bytes(), false, &company).map_err(|problem| anyhow::anyhow!("{problem}"))?;
     let report = import::import_numbers(store, &cause, &company, numbers, false).await?;
     println!("events/demo/numbers.csv   {} numbers in the pool", report.added);
     let campaign = NewCampaign {

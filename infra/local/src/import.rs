@@ -18,8 +18,8 @@ const CONTACTS_AT_ONCE: usize = 500;
 ///
 /// # Errors
 /// When the file cannot be read at all; rows that cannot are in the result.
-pub fn numbers_of(file: &Path) -> anyhow::Result<Accepted<NewNumber>> {
-    read(file, control_api::read_numbers)
+pub fn numbers_of(file: &Path, company: &CompanyId) -> anyhow::Result<Accepted<NewNumber>> {
+    read(file, |body, json| control_api::read_numbers(body, json, company))
 }
 
 /// Reads the contacts of a CSV or JSON file.
@@ -56,10 +56,11 @@ pub async fn import_numbers(
     }
     let bar = bar(accepted.rows.len());
     for (line, number) in accepted.rows {
-        match store.import_number(cause.at, company, &number).await? {
+        match store.import_number(cause, company, &number).await? {
             Imported::Added => report.added += 1,
             Imported::Updated => report.known += 1,
             Imported::OthersNumber => report.refused.push(control_api::others_number(line)),
+            Imported::OthersProviderId => report.refused.push(control_api::others_provider_id(line)),
         }
         bar.inc(1);
     }

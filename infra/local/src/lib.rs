@@ -5,6 +5,7 @@ pub mod demo;
 pub mod engine;
 pub mod import;
 pub mod local;
+mod pool_view;
 pub mod serve;
 pub mod simulator;
 pub mod stack;

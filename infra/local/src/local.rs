@@ -120,8 +120,7 @@ impl Local {
     /// # Errors
     /// When the store gives no answer.
     pub async fn company(&self, company: &CompanyId, name: &str) -> anyhow::Result<String> {
-        let tenant =
-            Company { company: company.clone(), label: name.to_owned(), hold_hours: Default::default() };
+        let tenant = Company::new(company.clone(), name);
         self.stack.store.put_company(&tenant).await?;
         let key_id = format!("{:016x}", self.entropy.next_u64());
         let secret = format!("{:032x}{:032x}", self.entropy.next_u128(), self.entropy.next_u128());

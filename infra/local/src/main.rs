@@ -24,6 +24,15 @@ enum Action {
     /// Brings numbers or leads from a CSV or JSON file.
     #[command(subcommand)]
     Import(Import),
+    /// Draws the pool of a company: how much of it is in use, how well its numbers do, what comes free next.
+    Pool {
+        /// Whose pool.
+        #[arg(long, default_value = "demo")]
+        company: CompanyId,
+        /// Draws it again every two seconds.
+        #[arg(long)]
+        watch: bool,
+    },
     /// Makes a company, or another key to one; prints the key, which is shown only once.
     Key {
         /// The company: 1 to 40 of a-z, 0-9, - and _.
@@ -100,6 +109,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Action::Serve(options) => {
             real_time()?.block_on(serve::serve(&place, &options)).map(|()| ExitCode::SUCCESS)
+        }
+        Action::Pool { company, watch } => {
+            real_time()?.block_on(serve::show_pool(&place, &company, watch)).map(|()| ExitCode::SUCCESS)
         }
         Action::Key { company } => {
             real_time()?.block_on(serve::make_key(&place, &company)).map(|()| ExitCode::SUCCESS)

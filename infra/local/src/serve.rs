@@ -24,11 +24,11 @@ use dialpool_runtime::{Clock, Entropy};
 use tokio::net::TcpListener;
 
 use crate::engine::Engine;
-use crate::import;
 use crate::local::TEMPLATE;
 use crate::simulator::{CallJournal, Config, Simulator};
 use crate::stack::{Loopback, Options, Stack, transport_to};
 use crate::template::Template;
+use crate::{import, pool_view};
 
 /// Where the stack is kept and what it is made of.
 #[derive(Debug, Clone, Args)]
@@ -110,6 +110,11 @@ pub async fn serve(place: &Place, options: &ServeOptions) -> anyhow::Result<()> 
         real_key.is_none() || options.at.is_none(),
         "--at: the calls are real (VAPI_API_KEY is set), so time is, too"
     );
+    anyhow::ensure!(
+        real_key.is_none() || !place.folder.join("began-at").exists(),
+        "{} has a simulated past: real calls (VAPI_API_KEY is set) need a folder of their own, see --folder",
+        place.folder.display()
+    );
     let clock = clock(options.at, &place.folder)?;
     let engine = place.engine(clock.clone())?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port.unwrap_or(PORT)));
@@ -158,11 +163,12 @@ pub async fn serve(place: &Place, options: &ServeOptions) -> anyhow::Result<()> 
     }
     let key = first_key(&engine, &stack.store, &entropy).await?;
     welcome(&address, &key, simulated, &place.folder, clock.now());
-    // What is not a route of the API is for the AWS tools of this machine.
+    // What is not a route of the API is for the AWS tools of this machine: not where Vapi, and so anybody, reaches it.
     let api = stack.api();
-    let aws = engine.endpoint();
+    let aws = simulated.then(|| engine.endpoint());
     let app = axum::Router::new().fallback(move |request: axum::extract::Request| {
-        let router = if request.headers().contains_key("x-amz-target") { aws.clone() } else { api.clone() };
+        let aws = aws.clone().filter(|_| request.headers().contains_key("x-amz-target"));
+        let router = aws.unwrap_or_else(|| api.clone());
         async move { tower::ServiceExt::oneshot(router, request).await }
     });
     axum::serve(listener, app).with_graceful_shutdown(interrupted()).await?;
@@ -262,7 +268,7 @@ async fn first_key(engine: &Engine, store: &Store, entropy: &Entropy) -> anyhow:
 async fn new_key(store: &Store, company: &CompanyId, entropy: &Entropy) -> anyhow::Result<String> {
     if store.company(company).await?.is_none() {
         let label = company.to_string();
-        let tenant = Company { company: company.clone(), label, hold_hours: HoldHours::default() };
+        let tenant = Company::new(company.clone(), label);
         store.put_company(&tenant).await?;
     }
     let key_id = format!("{:016x}", entropy.next_u64());
@@ -309,7 +315,7 @@ pub async fn import_numbers(
     company: &CompanyId,
     dry_run: bool,
 ) -> anyhow::Result<ExitCode> {
-    let accepted = import::numbers_of(file)?;
+    let accepted = import::numbers_of(file, company)?;
     let store = place.store().await?;
     known(&store, company).await?;
     let report = import::import_numbers(&store, &cause(), company, accepted, dry_run).await?;
@@ -370,4 +376,13 @@ fn cause() -> Cause {
 /// A report with refused rows is a failure for whoever calls this from a script.
 fn code(report: &control_api::Report) -> ExitCode {
     if report.refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(2) }
+}
+
+/// Draws the pool of a company.
+///
+/// # Errors
+/// When there is no such company, or the store gives no answer.
+pub async fn show_pool(place: &Place, company: &CompanyId, watch: bool) -> anyhow::Result<()> {
+    let store = place.store().await?;
+    pool_view::show(&store, &clock(None, &place.folder)?, company, watch).await
 }

@@ -260,10 +260,19 @@ async fn handler(function: &Function, start: &Start, provider: &Transport) -> an
                 Box::pin(async move {
                     match serde_json::from_value(event) {
                         Ok(event) => json!(function.relay(event).await),
-                        Err(error) => {
-                            error!("a stream record is not what Lambda would send: {error}");
-                            json!({ "batchItemFailures": [{ "itemIdentifier": null }] })
-                        }
+                        Err(error) => unreadable_record(&error),
+                    }
+                })
+            }))
+        }
+        "PoolWatch" => {
+            let function = Arc::new(pool_watch::PoolWatch::new(start)?);
+            Handler::Stream(Arc::new(move |event| {
+                let function = function.clone();
+                Box::pin(async move {
+                    match serde_json::from_value(event) {
+                        Ok(event) => json!(function.watch(event).await),
+                        Err(error) => unreadable_record(&error),
                     }
                 })
             }))
@@ -292,6 +301,11 @@ async fn handler(function: &Function, start: &Start, provider: &Transport) -> an
         }
         name => anyhow::bail!("the template has a function {name}, which this program does not have"),
     })
+}
+
+fn unreadable_record(error: &serde_json::Error) -> Value {
+    error!("a stream record is not what Lambda would send: {error}");
+    json!({ "batchItemFailures": [{ "itemIdentifier": null }] })
 }
 
 /// Runs an invocation for as long as the function may take; `None` when it died or ran out of time.
@@ -461,7 +475,7 @@ impl StreamSource {
     }
 
     fn position_key(&self, shard: &str) -> String {
-        format!("{POSITION_PREFIX}{}.{shard}", self.table)
+        format!("{POSITION_PREFIX}{}.{}.{shard}", self.function.name, self.table)
     }
 
     async fn advance(&self, key: &str, sequence_number: &str) -> anyhow::Result<()> {

@@ -144,6 +144,9 @@ pub struct Call {
     /// What was reported of it.
     #[serde(flatten)]
     pub report: CallReport,
+    /// Whether it is over and the provider has more to say of it.
+    #[serde(skip)]
+    pub report_due: bool,
     /// Changes so far: the fence for the next one.
     #[serde(skip)]
     pub version: u64,

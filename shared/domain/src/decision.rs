@@ -615,6 +615,7 @@ mod tests {
                 evaluated_at: claimed_at,
             },
             report,
+            report_due: false,
             version: 2,
         };
         let contact = Contact {

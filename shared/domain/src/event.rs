@@ -42,6 +42,10 @@ pub enum Aggregate {
     Suppression(String),
     /// A decision, by the key of its trigger.
     Decision(String),
+    /// A number of a pool, whoever holds it.
+    Number(PhoneNumber),
+    /// The pool of a company.
+    Pool(CompanyId),
 }
 
 impl Aggregate {
@@ -59,6 +63,8 @@ impl Aggregate {
             Self::Contact(id) => format!("con_{id}"),
             Self::Suppression(id) => format!("sup_{id}"),
             Self::Decision(id) => format!("dec_{id}"),
+            Self::Number(number) => format!("num_{number}"),
+            Self::Pool(company) => format!("pool_{company}"),
         }
     }
 }
@@ -152,6 +158,72 @@ pub enum EventData {
         reason: ReleaseReason,
         /// When the hold was over: for an expired one earlier than it was written down.
         ended_at: Timestamp,
+    },
+    /// A number did badly: it rests, and is new after that.
+    #[serde(rename = "number.rested")]
+    NumberRested {
+        /// Which number.
+        number: PhoneNumber,
+        /// Until when.
+        until: Timestamp,
+        /// Its health, from 0 to 100.
+        health: u8,
+    },
+    /// Fewer people answer a number than did a week ago: it may be flagged somewhere.
+    #[serde(rename = "number.flagged")]
+    NumberFlagged {
+        /// Which number.
+        number: PhoneNumber,
+        /// Its health, from 0 to 100.
+        health: u8,
+    },
+    /// A number is not used for a while, by an operator's decision.
+    #[serde(rename = "number.quarantined")]
+    NumberQuarantined {
+        /// Which number.
+        number: PhoneNumber,
+        /// Until when.
+        until: Timestamp,
+        /// Why.
+        reason: String,
+    },
+    /// A number may be used again, by an operator's decision.
+    #[serde(rename = "number.restored")]
+    NumberRestored {
+        /// Which number.
+        number: PhoneNumber,
+    },
+    /// A number leaves the pool once nobody holds it.
+    #[serde(rename = "number.draining")]
+    NumberDraining {
+        /// Which number.
+        number: PhoneNumber,
+    },
+    /// Something was noted of a number: a label, a complaint, its registration.
+    #[serde(rename = "number.noted")]
+    NumberNoted {
+        /// Which number.
+        number: PhoneNumber,
+        /// What.
+        what: String,
+    },
+    /// So much of a pool is in use that it may run out.
+    #[serde(rename = "pool.utilisation_high")]
+    PoolUtilisationHigh {
+        /// The level that was passed: 80 or 95 percent.
+        level: u8,
+        /// Numbers that cannot be assigned now.
+        in_use: u64,
+        /// All numbers that are in service.
+        of: u64,
+    },
+    /// A pool that was short of numbers is not any more.
+    #[serde(rename = "pool.utilisation_normal")]
+    PoolUtilisationNormal {
+        /// Numbers that cannot be assigned now.
+        in_use: u64,
+        /// All numbers that are in service.
+        of: u64,
     },
     /// A call is about to be asked of the provider.
     #[serde(rename = "call.claimed")]
@@ -294,6 +366,14 @@ impl EventData {
             Self::NumberAssigned { .. } => "number.assigned",
             Self::NumberExtended { .. } => "number.extended",
             Self::NumberReleased { .. } => "number.released",
+            Self::NumberRested { .. } => "number.rested",
+            Self::NumberFlagged { .. } => "number.flagged",
+            Self::NumberQuarantined { .. } => "number.quarantined",
+            Self::NumberRestored { .. } => "number.restored",
+            Self::NumberDraining { .. } => "number.draining",
+            Self::NumberNoted { .. } => "number.noted",
+            Self::PoolUtilisationHigh { .. } => "pool.utilisation_high",
+            Self::PoolUtilisationNormal { .. } => "pool.utilisation_normal",
             Self::CallClaimed { .. } => "call.claimed",
             Self::CallAccepted { .. } => "call.accepted",
             Self::CallUnknown { .. } => "call.unknown",

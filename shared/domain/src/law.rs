@@ -5,7 +5,8 @@
 //!
 //! 1. A number outside the United States, of no place (toll-free, premium, personal), or of an area code that the
 //!    tables do not know is not dialed, whatever else is known of the person: no rule here covers it.
-//! 2. An explicit zone decides alone; one that is not in the IANA database is refused, not passed over.
+//! 2. An explicit zone decides alone, when it is one of the United States: any other (`UTC` is what many exports say of
+//!    everybody) is refused, not passed over.
 //! 3. Else the zones of the address; where phone and address lie in different states, those of both. Else the phone's.
 //!    A ZIP code that lies in no state, with no state beside it, is not dialed.
 //! 4. Every zone that remains must be open: a state or an area code that spans zones is legal only in all of them.
@@ -90,8 +91,8 @@ pub enum NotDialable {
     /// A toll-free, premium or personal number.
     #[error("the number belongs to no place")]
     NotGeographic,
-    /// The zone that was given is not in the IANA database.
-    #[error("the given time zone does not exist")]
+    /// The zone that was given is none of the United States.
+    #[error("the given time zone is none of the United States")]
     InvalidZone,
 }
 
@@ -226,7 +227,7 @@ pub fn candidate_zones(whereabouts: &Whereabouts) -> Result<Zones, NotDialable> 
 
     match whereabouts.zone.as_deref().map(str::trim).filter(|zone| !zone.is_empty()) {
         Some(name) => {
-            let zone = name.parse().map_err(|_| NotDialable::InvalidZone)?;
+            let zone = Zone::of_united_states(name).ok_or(NotDialable::InvalidZone)?;
             Ok(Zones { zones: vec![zone], sources: vec![ZoneSource::Explicit], states: found.states })
         }
         None if lost || found.zones.is_empty() => Err(NotDialable::UnknownZone),

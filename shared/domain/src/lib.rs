@@ -18,6 +18,7 @@ pub mod place;
 pub mod pool;
 pub mod retry;
 pub mod time;
+pub mod usage;
 
 pub use ids::{AssignmentId, CallId, CampaignId, CompanyId, EventId, LeadId, TraceId};
 pub use money::Usd;

@@ -60,6 +60,28 @@ pub(crate) struct Area {
     pub(crate) zones: Vec<Zone>,
 }
 
+/// Names of zones of the United States that the IANA database keeps for older programs, and those with the same hours
+/// that the tables do not list.
+const OLDER_NAMES: &[(&str, &str)] = &[
+    ("US/Eastern", "America/New_York"),
+    ("US/Central", "America/Chicago"),
+    ("US/Mountain", "America/Denver"),
+    ("US/Pacific", "America/Los_Angeles"),
+    ("US/Arizona", "America/Phoenix"),
+    ("US/Alaska", "America/Anchorage"),
+    ("US/Hawaii", "Pacific/Honolulu"),
+    ("EST5EDT", "America/New_York"),
+    ("CST6CDT", "America/Chicago"),
+    ("MST7MDT", "America/Denver"),
+    ("PST8PDT", "America/Los_Angeles"),
+    ("America/Detroit", "America/New_York"),
+    ("America/Indiana/Indianapolis", "America/New_York"),
+    ("America/Indianapolis", "America/New_York"),
+    ("America/Kentucky/Louisville", "America/New_York"),
+    ("America/Louisville", "America/New_York"),
+    ("America/Boise", "America/Denver"),
+];
+
 struct ZipRange {
     first: String,
     last: String,
@@ -164,6 +186,19 @@ impl Zone {
     /// The IANA name.
     pub fn as_str(&self) -> &str {
         self.0.iana_name().unwrap_or_default()
+    }
+
+    /// The zone that this name has in the tables of the United States; older names of such zones are known, too.
+    pub fn of_united_states(name: &str) -> Option<Self> {
+        let name = name.trim();
+        let older = OLDER_NAMES.iter().find(|(older, _)| older.eq_ignore_ascii_case(name));
+        let name = older.map_or(name, |(_, zone)| zone);
+        STATES.values().flatten().find(|zone| zone.as_str().eq_ignore_ascii_case(name)).cloned()
+    }
+
+    /// A zone of a number's area code, the first of them where it spans several.
+    pub fn of_phone(phone: &PhoneNumber) -> Option<Self> {
+        Area::of_phone(phone)?.zones.first().cloned()
     }
 
     /// The zone, to compute with.

@@ -107,6 +107,10 @@ pub enum ReleaseReason {
     Canceled,
     /// The person asked not to be called.
     OptedOut,
+    /// The number must rest for longer than its lead can wait.
+    NumberResting,
+    /// An operator took it away.
+    Operator,
 }
 
 /// How close the number that was picked is to the lead (P6).
@@ -119,6 +123,49 @@ pub enum Tier {
     State,
     /// Any number of the company.
     Any,
+}
+
+/// How a number is known to carriers (P15). Each part is none while it is not known.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registration {
+    /// The name that is shown to who is called, as registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cnam: Option<String>,
+    /// The STIR/SHAKEN attestation that its calls get.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attestation: Option<Attestation>,
+    /// With the registries that analytics engines read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller_registry: Option<RegistrationStatus>,
+    /// Of branded calling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branded_calling: Option<RegistrationStatus>,
+}
+
+/// How surely the carrier knows who calls (ATIS-1000074).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Attestation {
+    /// Full: the caller, and that the number is theirs.
+    A,
+    /// Partial: the caller.
+    B,
+    /// Gateway: neither.
+    C,
+}
+
+/// How far a registration got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RegistrationStatus {
+    /// Not begun.
+    None,
+    /// Handed in.
+    Pending,
+    /// In force.
+    Registered,
+    /// Refused.
+    Rejected,
 }
 
 /// A number as it is brought into a pool.
@@ -136,6 +183,41 @@ pub struct NewNumber {
     pub area: Option<AreaCode>,
     /// The state it is local to.
     pub state: Option<State>,
+    /// What is known of it from elsewhere.
+    pub history: History,
+}
+
+/// What a number was used for before it came into the pool.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct History {
+    /// Calls made from it. With none it is new, and warmed up.
+    pub calls: u64,
+    /// Calls that were answered.
+    pub answered: u64,
+    /// When it was used last: who waited longest is next.
+    pub last_used_at: Option<Timestamp>,
+    /// Its health as somebody else saw it, from 0 to 100. One under the gate rests first.
+    pub health: Option<u8>,
+    /// What people noted.
+    pub notes: Option<String>,
+    /// The lead that holds it, and until when.
+    pub held_by: Option<(LeadId, Timestamp)>,
+}
+
+impl NewNumber {
+    /// A number of which nothing but itself is known.
+    pub fn bare(number: PhoneNumber) -> Self {
+        let place = crate::place::Place::of_phone(&number);
+        Self {
+            vapi_id: None,
+            signalwire_id: None,
+            name: None,
+            area: place.area,
+            state: place.state,
+            history: History::default(),
+            number,
+        }
+    }
 }
 
 #[cfg(test)]

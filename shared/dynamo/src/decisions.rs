@@ -92,7 +92,12 @@ impl Store {
             }
         }
         let refusal = match self.transact(writes).await? {
-            Transacted::Done => return Ok(Decided::First),
+            Transacted::Done => {
+                if let Supposed::OptsOut(lead) = new.supposed {
+                    self.release_opted_out(cause, company, lead).await?;
+                }
+                return Ok(Decided::First);
+            }
             Transacted::Refused(refusal) => refusal,
         };
         // Which of the two is seen first does not matter: a decision that was made stands, whatever came after it.

@@ -11,6 +11,8 @@
 //!
 //! How a call ends is in `settlement`.
 
+use std::collections::BTreeMap;
+
 use dialpool_domain::call::{Call, CallReport, CallState, FIRST_LOOK_AFTER, HELD_THROUGH_CALL, SILENT_AFTER};
 use dialpool_domain::campaign::Campaign;
 use dialpool_domain::contact::Contact;
@@ -21,7 +23,7 @@ use dialpool_domain::{CallId, Timestamp};
 
 use crate::campaigns::company_index;
 use crate::items::{AssignmentItem, CallItem, LineItem, NumberItem};
-use crate::pool::NumberWrite;
+use crate::numbers::{NumberKeys, NumberWrite};
 use crate::suppression::PhoneHasher;
 use crate::transaction::{IntoAttribute, Item, Transacted, Write};
 use crate::{Store, StoreError, items, keys};
@@ -78,6 +80,11 @@ pub enum Claimed {
     Suppressed,
     /// The lead does not hold the caller number any more, or the number is on another call.
     NumberLost,
+    /// The caller number rests, or is at one of its limits (P7).
+    NumberResting {
+        /// When it can call again.
+        until: Timestamp,
+    },
     /// The caller number has no id at the provider and cannot dial.
     NumberNotAtProvider,
 }
@@ -100,16 +107,36 @@ pub enum Moved {
 }
 
 /// Something that a provider sent about a call, as it came.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct LogEntry {
     /// When it was taken in.
-    #[serde(
-        rename(deserialize = "logged_at"),
-        deserialize_with = "dialpool_domain::time::millis::deserialize"
-    )]
     pub at: Timestamp,
     /// The body as it came.
     pub body: String,
+}
+
+/// A part of an entry: an item holds 400 KB.
+#[derive(serde::Deserialize)]
+struct LogItem {
+    #[serde(with = "dialpool_domain::time::millis")]
+    logged_at: Timestamp,
+    entry: String,
+    body: String,
+}
+
+/// The text in parts that fit into an item each.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    const PART_BYTES: usize = 300 * 1024;
+
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (part, after) = rest.split_at(rest.floor_char_boundary(PART_BYTES));
+        rest = after;
+        Some(part)
+    })
 }
 
 impl Store {
@@ -141,9 +168,10 @@ impl Store {
     pub async fn claim(&self, cause: &Cause, claim: &Claim<'_>) -> Result<Claimed, StoreError> {
         let company = &claim.campaign.company;
         let number_key = keys::number(company, &claim.hold.number);
-        let (number, assignment) = tokio::try_join!(
+        let (number, assignment, settings) = tokio::try_join!(
             self.get::<NumberItem>("number", &self.tables.pool, number_key),
             self.assignment_item(company, &claim.hold.assignment_id),
+            self.settings(company),
         )?;
         let (Some(number), Some(assignment)) = (number, assignment) else {
             return Ok(Claimed::NumberLost);
@@ -153,9 +181,13 @@ impl Store {
         {
             return Ok(Claimed::NumberLost);
         }
-        let Some(provider_number_id) = number.vapi_id else {
+        let Some(provider_number_id) = number.vapi_id.clone() else {
             return Ok(Claimed::NumberNotAtProvider);
         };
+        let until = number.may_call_at(cause.at, &settings.limits);
+        if until > cause.at {
+            return Ok(Claimed::NumberResting { until });
+        }
         let call = CallItem {
             call_id: claim.call_id.clone(),
             company: company.clone(),
@@ -175,17 +207,26 @@ impl Store {
             report: CallReport::default(),
             check_at: Some(cause.at + FIRST_LOOK_AFTER),
             check_shard: Some(keys::shard(claim.call_id.as_str())),
+            report_due: false,
             company_index: company_index("CALL", company),
             created_at: cause.at,
             item_version: 1,
         };
-        let transacted = self.transact(self.claim_writes(cause, claim, &call, &assignment)?).await?;
+        let transacted = self
+            .transact(self.claim_writes(
+                cause,
+                claim,
+                &call,
+                &assignment,
+                &number.with_call_begun(cause.at, &settings.limits),
+            )?)
+            .await?;
         Ok(match transacted {
             Transacted::Done => Claimed::Placed(Box::new(call.into())),
             // A repeated transaction whose first answer was lost finds its own call.
             Transacted::Refused(refusal) if refusal.at(6) => Claimed::Placed(Box::new(call.into())),
-            Transacted::Refused(refusal) if refusal.at(3) || refusal.at(4) => Claimed::Suppressed,
             Transacted::Refused(refusal) if refusal.at(0) => Claimed::NotDue,
+            Transacted::Refused(refusal) if refusal.at(3) || refusal.at(4) => Claimed::Suppressed,
             Transacted::Refused(refusal) if refusal.at(1) => Claimed::CampaignFull,
             Transacted::Refused(refusal) if refusal.at(2) => Claimed::AccountFull,
             Transacted::Refused(_) => Claimed::NumberLost,
@@ -198,6 +239,7 @@ impl Store {
         claim: &Claim<'_>,
         call: &CallItem,
         assignment: &AssignmentItem,
+        used: &NumberItem,
     ) -> Result<Vec<Write>, StoreError> {
         let Claim { call_id, campaign, contact, hold, .. } = claim;
         let dialing = &self.tables.dialing;
@@ -206,7 +248,7 @@ impl Store {
         let held_until = cause.at + HELD_THROUGH_CALL;
         let extend = assignment.release_at < held_until;
         let number = if extend {
-            self.available_from(&campaign.company, assignment, held_until)
+            self.available_from(&campaign.company, &NumberKeys::of(assignment), Some(held_until))
                 .set("release_at = :available_at, hold_version = :hold_next")
                 .bind(":hold_next", assignment.hold_version + 1)
         } else {
@@ -235,6 +277,7 @@ impl Store {
             Write::check(dialing, keys::suppression(GLOBAL_LIST, &hash), "attribute_not_exists(pk)"),
             number
                 .set("active_call = :call, last_assistant = :assistant")
+                .becomes(used)?
                 .when(
                     "assignment_id = :assignment AND hold_version = :hold_version AND attribute_not_exists(active_call)",
                 )
@@ -379,10 +422,13 @@ impl Store {
         entry: &str,
         body: &str,
     ) -> Result<(), StoreError> {
-        let mut item = keys::call_log(id, entry);
-        item.insert("logged_at".to_owned(), at.into_attribute());
-        item.insert("body".to_owned(), body.into_attribute());
-        let _: Transacted = self.transact(vec![Write::insert(&self.tables.dialing, item)]).await?;
+        for (part, text) in parts(body).enumerate() {
+            let mut item = keys::call_log(id, entry, part);
+            item.insert("logged_at".to_owned(), at.into_attribute());
+            item.insert("entry".to_owned(), entry.into_attribute());
+            item.insert("body".to_owned(), text.into_attribute());
+            let _: Transacted = self.transact(vec![Write::insert(&self.tables.dialing, item)]).await?;
+        }
         Ok(())
     }
 
@@ -402,10 +448,15 @@ impl Store {
             .into_paginator()
             .items()
             .send();
-        let mut entries: Vec<LogEntry> = Vec::new();
+        let mut entries: BTreeMap<String, LogEntry> = BTreeMap::new();
         while let Some(item) = pages.next().await {
-            entries.push(items::read("call log", item?)?);
+            let part: LogItem = items::read("call log", item?)?;
+            let entry = entries
+                .entry(part.entry)
+                .or_insert_with(|| LogEntry { at: part.logged_at, body: String::new() });
+            entry.body.push_str(&part.body);
         }
+        let mut entries: Vec<LogEntry> = entries.into_values().collect();
         entries.sort_by_key(|entry| entry.at);
         Ok(entries)
     }
@@ -473,6 +524,7 @@ impl From<CallItem> for Call {
             provider_call_id: item.provider_call_id,
             legal_basis: item.legal_basis,
             report: item.report,
+            report_due: item.report_due,
             version: item.item_version,
         }
     }

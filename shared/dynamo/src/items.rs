@@ -10,9 +10,10 @@ use dialpool_domain::campaign::{CampaignStatus, Cap};
 use dialpool_domain::contact::Address;
 use dialpool_domain::law::LegalBasis;
 use dialpool_domain::place::{AreaCode, State};
-use dialpool_domain::pool::{HoldHours, ReleaseReason, Tier};
+use dialpool_domain::pool::{HoldHours, Registration, ReleaseReason, Tier};
 use dialpool_domain::retry::DoneReason;
 use dialpool_domain::time::millis;
+use dialpool_domain::usage::{Label, Usage};
 use dialpool_domain::{AssignmentId, CallId, CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp, Usd};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -71,9 +72,37 @@ pub(crate) struct NumberItem {
     /// Changes of the present hold: the sequence of its last event.
     #[serde(default)]
     pub(crate) hold_version: u64,
-    /// After a call the number rests until then.
+    /// What it was used for lately; `usage_version` counts the changes.
+    #[serde(default, rename = "usage_of")]
+    pub(crate) usage: Usage,
+    #[serde(default)]
+    pub(crate) usage_version: u64,
+    /// No call and no hold before: its rest, a limit, its health, a quarantine.
     #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
-    pub(crate) rest_until: Option<Timestamp>,
+    pub(crate) not_before: Option<Timestamp>,
+    /// Why `not_before` is later than usage says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) quarantine: Option<String>,
+    #[serde(default)]
+    pub(crate) external_label: Label,
+    #[serde(default)]
+    pub(crate) registration: Registration,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) notes: Option<String>,
+    /// Events of the number itself, so far.
+    #[serde(default)]
+    pub(crate) n_events: u64,
+    /// When a fall of its answer rate was told last.
+    #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub(crate) flagged_at: Option<Timestamp>,
+    /// Once its present hold is over it is retired.
+    #[serde(default)]
+    pub(crate) draining: bool,
+    /// Who held it last, and until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_held_by: Option<LeadId>,
+    #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub(crate) last_ended_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) active_call: Option<CallId>,
     #[serde(default)]
@@ -105,6 +134,10 @@ pub(crate) struct CandidateItem {
     pub(crate) hold_version: u64,
     #[serde(default)]
     pub(crate) active_call: Option<CallId>,
+    #[serde(default, with = "millis::option")]
+    pub(crate) not_before: Option<Timestamp>,
+    #[serde(default)]
+    pub(crate) vapi_id: Option<String>,
 }
 
 /// The hold of a lead: `LEAD#<company>#<lead>` / `HOLD`. Its `assignment_id` is there exactly while the number's is.
@@ -118,6 +151,11 @@ pub(crate) struct HoldItem {
     pub(crate) held_since: Option<Timestamp>,
     #[serde(default, with = "millis::option")]
     pub(crate) release_at: Option<Timestamp>,
+    /// The number of the hold before, and when that was over.
+    #[serde(default)]
+    pub(crate) last_e164: Option<PhoneNumber>,
+    #[serde(default, with = "millis::option")]
+    pub(crate) last_ended_at: Option<Timestamp>,
 }
 
 /// One hold from grant to end: `ASG#<company>#<id>` / `ASSIGNMENT`.
@@ -146,6 +184,9 @@ pub(crate) struct AssignmentItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) end_reason: Option<ReleaseReason>,
     pub(crate) hold_version: u64,
+    /// Files it among those granted on the same day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) granted_on: Option<String>,
 }
 
 /// A campaign: `CAMP#<id>` / `CAMPAIGN`.
@@ -246,6 +287,9 @@ pub(crate) struct CallItem {
     pub(crate) check_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) check_shard: Option<String>,
+    /// The call is over, and the provider has more to say of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) report_due: bool,
     pub(crate) company_index: String,
     #[serde(with = "millis")]
     pub(crate) created_at: Timestamp,

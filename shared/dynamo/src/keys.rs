@@ -9,6 +9,7 @@ use crate::transaction::Item;
 /// Over how many partitions the sparse time indexes are spread.
 pub(crate) const SHARDS: u8 = 4;
 
+pub(crate) const HAS_WAITING: &str = "WAITING";
 pub(crate) const NUMBER_PREFIX: &str = "NUM#";
 pub(crate) const CONTACT_PREFIX: &str = "CON#";
 pub(crate) const EVENT_PREFIX: &str = "EVT#";
@@ -31,8 +32,40 @@ pub(crate) fn owner(number: &PhoneNumber) -> Item {
     key(format!("E164#{number}"), "OWNER")
 }
 
+/// Which number an id at Vapi belongs to: two numbers with one id would be one line.
+pub(crate) fn vapi_owner(vapi_id: &str) -> Item {
+    key(format!("VAPI#{vapi_id}"), "OWNER")
+}
+
 pub(crate) fn hold(company: &CompanyId, lead: &LeadId) -> Item {
     key(format!("LEAD#{company}#{lead}"), "HOLD")
+}
+
+/// The leads that wait for a number of a company, the first that came first.
+pub(crate) fn waiting_partition(company: &CompanyId) -> String {
+    format!("WAIT#{company}")
+}
+
+pub(crate) fn waiting(company: &CompanyId, since: Timestamp, lead: &LeadId) -> Item {
+    key(waiting_partition(company), format!("{:013}#{lead}", since.as_millis()))
+}
+
+pub(crate) fn waits(company: &CompanyId, lead: &LeadId) -> Item {
+    key(format!("LEAD#{company}#{lead}"), "WAIT")
+}
+
+pub(crate) fn has_waiting(company: &CompanyId) -> Item {
+    key(HAS_WAITING.to_owned(), company.as_str())
+}
+
+pub(crate) fn watch(company: &CompanyId) -> Item {
+    key(pool(company), "WATCH")
+}
+
+/// Files an assignment under the day on which it was granted.
+pub(crate) fn granted_on(company: &CompanyId, at: Timestamp) -> String {
+    let day = at.to_string();
+    format!("{company}#{}", day.get(..10).unwrap_or(&day))
 }
 
 pub(crate) fn assignment(company: &CompanyId, id: &AssignmentId) -> Item {
@@ -82,8 +115,8 @@ pub(crate) fn call(call: &CallId) -> Item {
     key(call_partition(call), "CALL")
 }
 
-pub(crate) fn call_log(call: &CallId, entry: &str) -> Item {
-    key(call_partition(call), format!("{LOG_PREFIX}{entry}"))
+pub(crate) fn call_log(call: &CallId, entry: &str, part: usize) -> Item {
+    key(call_partition(call), format!("{LOG_PREFIX}{entry}#{part:03}"))
 }
 
 pub(crate) fn account_line(account: &str) -> Item {

@@ -13,11 +13,14 @@ mod inbox;
 mod items;
 mod journal;
 mod keys;
+mod numbers;
 mod people;
 mod pool;
 mod settlement;
 mod suppression;
 mod transaction;
+mod waiting;
+mod watch;
 
 pub use campaigns::{Added, Commanded, ContactPage};
 pub use decisions::{Decided, NewDecision, StoredDecision, Supposed};
@@ -25,10 +28,14 @@ pub use dialing::{Claim, Claimed, LineLimits, LogEntry, Moved};
 pub use error::StoreError;
 pub use idempotency::{Begun, StoredAnswer};
 pub use journal::event_of_stream_image;
-pub use people::{ApiKey, Company, KeyFound, NewApiKey};
-pub use pool::{Assigned, Assignment, Changed, Imported, NumberOwner, NumberState, PoolSummary, Request};
-pub use settlement::{Ended, Settlement};
+pub use numbers::{
+    Imported, NumberChange, NumberChanged, NumberOwner, NumberState, PoolReport, PoolSummary, Standing,
+};
+pub use people::{ApiKey, Company, CompanySettings, KeyFound, NewApiKey};
+pub use pool::{Assigned, Assignment, Changed, Request};
+pub use settlement::{Ended, Settlement, Told};
 pub use suppression::{PhoneHasher, Suppressed};
+pub use waiting::Waiting;
 
 pub use aws_sdk_dynamodb::Client;
 

@@ -1,6 +1,8 @@
 //! Companies and the keys that their callers present.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use dialpool_domain::pool::HoldHours;
+use dialpool_domain::usage::Limits;
 use dialpool_domain::{CompanyId, Timestamp, time::millis};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -18,6 +20,46 @@ pub struct Company {
     /// How long a number is held for a lead when nothing else is said.
     #[serde(default)]
     pub hold_hours: HoldHours,
+    /// The limits of its numbers (P7).
+    #[serde(default)]
+    pub limits: Limits,
+    /// Whether a number near the lead is preferred (P6).
+    #[serde(default = "yes")]
+    pub local_presence: bool,
+    /// Of 1,000 calls from its numbers, so many are answered: what a number's health is compared with. None: unknown yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usual_rate: Option<u32>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Company {
+    /// A company that changed none of its settings.
+    pub fn new(company: CompanyId, label: impl Into<String>) -> Self {
+        Self {
+            company,
+            label: label.into(),
+            hold_hours: HoldHours::default(),
+            limits: Limits::default(),
+            local_presence: true,
+            usual_rate: None,
+        }
+    }
+}
+
+/// What a company may change of itself.
+#[derive(Debug, Clone)]
+pub struct CompanySettings {
+    /// A name for people.
+    pub label: String,
+    /// How long a number is held for a lead when nothing else is said.
+    pub hold_hours: HoldHours,
+    /// Whether a number near the lead is preferred (P6).
+    pub local_presence: bool,
+    /// The limits of its numbers (P7).
+    pub limits: Limits,
 }
 
 /// An API key as it is kept: never the secret, only its hash.
@@ -84,6 +126,48 @@ impl Store {
     /// When the store gives no answer.
     pub async fn company(&self, company: &CompanyId) -> Result<Option<Company>, StoreError> {
         self.get("company", &self.tables.people, keys::company(company)).await
+    }
+
+    /// Changes the settings of a company; none when there is no such company.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it can be repeated.
+    pub async fn change_company(
+        &self,
+        company: &CompanyId,
+        settings: &CompanySettings,
+    ) -> Result<Option<Company>, StoreError> {
+        let write = Write::update(
+            &self.tables.people,
+            keys::company(company),
+            "SET label = :label, hold_hours = :hours, local_presence = :local, limits = :limits",
+        )
+        .when("attribute_exists(pk)")
+        .value(":label", settings.label.as_str())
+        .value(":hours", u64::from(u32::from(settings.hold_hours)))
+        .value(":local", AttributeValue::Bool(settings.local_presence))
+        .value(":limits", items::attribute("company", &settings.limits)?);
+        match self.transact(vec![write]).await? {
+            Transacted::Done => self.company(company).await,
+            Transacted::Refused(_) => Ok(None),
+        }
+    }
+
+    /// Remembers how many of 1,000 calls from a company's numbers are answered.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it can be repeated.
+    pub async fn remember_usual_rate(&self, company: &CompanyId, rate: u32) -> Result<(), StoreError> {
+        let write = Write::update(&self.tables.people, keys::company(company), "SET usual_rate = :rate")
+            .when("attribute_exists(pk)")
+            .value(":rate", u64::from(rate));
+        let _: Transacted = self.transact(vec![write]).await?;
+        Ok(())
+    }
+
+    /// A company; the usual settings when it is not there.
+    pub(crate) async fn settings(&self, company: &CompanyId) -> Result<Company, StoreError> {
+        Ok(self.company(company).await?.unwrap_or_else(|| Company::new(company.clone(), "")))
     }
 
     /// Stores the hash of a new key. Returns whether the key id was free.

@@ -22,15 +22,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::Select;
 use dialpool_domain::event::{Aggregate, Cause, EventData};
 use dialpool_domain::place::{AreaCode, Place, State};
-use dialpool_domain::pool::{AFTER_APPOINTMENT, CLOCK_SKEW, Hold, HoldHours, NewNumber, ReleaseReason, Tier};
+use dialpool_domain::pool::{AFTER_APPOINTMENT, CLOCK_SKEW, Hold, HoldHours, ReleaseReason, Tier};
+use dialpool_domain::time::Duration;
 use dialpool_domain::{AssignmentId, CompanyId, LeadId, PhoneNumber, Timestamp};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::items::{AssignmentItem, CandidateItem, HoldItem, NumberItem};
+use crate::numbers::{NumberKeys, NumberWrite};
 use crate::transaction::{IntoAttribute, Item, Transacted, Write};
 use crate::{Store, StoreError, items, keys};
 
@@ -39,6 +41,9 @@ const WINDOW: u32 = 400;
 
 /// The fewest candidates that one read brings: a lost race picks among them without reading again.
 const SMALLEST_READ: u32 = 100;
+
+/// A lead gets the number that it had when its last hold is no longer over than this (P10).
+const STICKY: Duration = Duration::from_hours(90 * 24);
 
 /// Reads before an assign gives up on a pool in which every choice is lost.
 const ROUNDS: u32 = 16;
@@ -78,6 +83,8 @@ pub struct Request {
     pub hold: HoldHours,
     /// The id that a new hold gets; a repeated request must bring a new one.
     pub assignment_id: AssignmentId,
+    /// Whether a number that cannot dial, for want of an id at the provider, is of no use.
+    pub must_dial: bool,
 }
 
 /// What became of a request for a number. None of these is an error.
@@ -92,6 +99,11 @@ pub enum Assigned {
     Exhausted {
         /// When the next number comes free.
         next_at: Option<Timestamp>,
+    },
+    /// No number is free, and the first that will be is held by nobody: it rests, or is at one of its limits (P7).
+    AtLimit {
+        /// When that one can be assigned.
+        next_at: Timestamp,
     },
 }
 
@@ -121,84 +133,40 @@ pub enum Changed {
     NotFound,
 }
 
-/// What became of an imported number.
-#[must_use]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Imported {
-    /// The company has it now.
-    Added,
-    /// The company had it; what was given replaces what was known.
-    Updated,
-    /// The number is in another company's pool.
-    OthersNumber,
-}
-
-/// Whose a number is, and who holds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NumberOwner {
-    /// The company that has the number in its pool.
-    pub company: CompanyId,
-    /// The lead that holds it now.
-    pub held_by: Option<LeadId>,
-    /// The assistant that spoke last from this number.
-    pub last_assistant: Option<String>,
-}
-
-/// A number of a pool, for reports.
-#[derive(Debug, Clone, Serialize)]
-pub struct NumberState {
-    /// The number.
-    pub number: PhoneNumber,
-    /// A name for people.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Its area code.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub area: Option<AreaCode>,
-    /// The state it is local to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub state: Option<State>,
-    /// Its id at Vapi.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub vapi_id: Option<String>,
-    /// From when on it can be assigned; none when it is retired.
-    pub available_at: Option<Timestamp>,
-    /// Who holds it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub held_by: Option<LeadId>,
-    /// The hold.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub assignment_id: Option<AssignmentId>,
-    /// Calls made from it.
-    pub calls: u64,
-    /// Calls that a person answered.
-    pub answered: u64,
-}
-
-/// A pool in figures.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct PoolSummary {
-    /// Numbers that can be assigned now.
-    pub available: u64,
-    /// Numbers held by a lead.
-    pub assigned: u64,
-    /// Numbers that rest after a call.
-    pub resting: u64,
-    /// Numbers out of service.
-    pub retired: u64,
-}
-
 struct Candidate {
     item: CandidateItem,
     number: PhoneNumber,
     tier: Tier,
 }
 
+impl Candidate {
+    /// A number, as an index would show it; none when it is retired.
+    fn of(item: NumberItem, tier: Tier) -> Option<Self> {
+        Some(Self {
+            number: item.e164.clone(),
+            tier,
+            item: CandidateItem {
+                sort_key: item.e164.to_string(),
+                available_at: item.available_at?,
+                area: item.area,
+                region: item.region,
+                assignment_id: item.assignment_id,
+                held_by: item.held_by,
+                hold_version: item.hold_version,
+                active_call: item.active_call,
+                not_before: item.not_before,
+                vapi_id: item.vapi_id,
+            },
+        })
+    }
+}
+
 /// What a read of the pool brought.
 struct Snapshot {
     hold: Option<HoldItem>,
     candidates: Vec<Candidate>,
-    next_at: Option<Timestamp>,
+    /// When the next number comes free, and whether somebody holds it until then.
+    next: Option<(Timestamp, bool)>,
 }
 
 /// Why one transaction of an assign did not grant the number.
@@ -227,13 +195,20 @@ impl Store {
                 continue;
             }
             if seen.candidates.is_empty() {
-                return Ok(Assigned::Exhausted { next_at: seen.next_at });
+                return Ok(match seen.next {
+                    Some((next_at, false)) => Assigned::AtLimit { next_at },
+                    next => Assigned::Exhausted { next_at: next.map(|(next_at, _)| next_at) },
+                });
             }
+            let mut former = self.former_number(cause.at, request, seen.hold.as_ref()).await?;
             for _choice in 0..CHOICES {
-                let Some(candidate) = self.choose(&mut seen.candidates, request, losses) else {
+                let choice = former.take().or_else(|| self.choose(&mut seen.candidates, request, losses));
+                let Some(candidate) = choice else { break };
+                if candidate.item.held_by.as_ref() == Some(&request.lead) {
+                    // The reads are of different moments: the lead's own hold was closed between them.
                     break;
-                };
-                match self.take(cause, request, &candidate).await? {
+                }
+                match self.take(cause, request, &candidate, cause.at + request.hold.duration()).await? {
                     Ok(hold) => {
                         if losses == 0 {
                             self.spread.won();
@@ -249,6 +224,65 @@ impl Store {
             }
         }
         Err(StoreError::Busy(format!("every choice of {ROUNDS} reads of the pool was lost")))
+    }
+
+    /// The number that the lead had before, when it is free and well (P10).
+    async fn former_number(
+        &self,
+        now: Timestamp,
+        request: &Request,
+        hold: Option<&HoldItem>,
+    ) -> Result<Option<Candidate>, StoreError> {
+        let Some((number, ended_at)) = hold.and_then(|hold| hold.last_e164.as_ref().zip(hold.last_ended_at))
+        else {
+            return Ok(None);
+        };
+        if now.since(ended_at) > STICKY {
+            return Ok(None);
+        }
+        let key = keys::number(&request.company, number);
+        let item: Option<NumberItem> = self.get("number", &self.tables.pool, key).await?;
+        let Some(item) = item else { return Ok(None) };
+        let place = &request.place;
+        let tier = if item.area.is_some() && item.area == place.area {
+            Tier::Area
+        } else if item.region.is_some() && item.region == place.state {
+            Tier::State
+        } else {
+            Tier::Any
+        };
+        let useless = item.draining || (request.must_dial && item.vapi_id.is_none());
+        let candidate = Candidate::of(item, tier).filter(|_| !useless);
+        Ok(candidate
+            .filter(|candidate| candidate.item.free_at() <= now && candidate.item.active_call.is_none()))
+    }
+
+    /// Gives a lead the number that it held elsewhere, until then; a lead that holds one already keeps that.
+    pub(crate) async fn carry_over(
+        &self,
+        cause: &Cause,
+        company: &CompanyId,
+        number: &PhoneNumber,
+        lead: &LeadId,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(item) = self.number_item(company, number).await? else {
+            return Ok(());
+        };
+        let digest = Sha256::digest(format!("{company}/{lead}/{number}"));
+        let chance = digest[..16].iter().fold(0u128, |bits, byte| bits << 8 | u128::from(*byte));
+        let request = Request {
+            company: company.clone(),
+            lead: lead.clone(),
+            place: Place::default(),
+            hold: HoldHours::default(),
+            assignment_id: AssignmentId::new(cause.at, chance),
+            must_dial: false,
+        };
+        if let Some(candidate) = Candidate::of(item, Tier::Any) {
+            let _taken: Result<Hold, Lost> = self.take(cause, &request, &candidate, until).await?;
+        }
+        Ok(())
     }
 
     /// Picks a candidate of the nearest tier that has any: the oldest when nothing was lost lately, else one of the oldest
@@ -272,29 +306,29 @@ impl Store {
             self.local_candidates(&request.company, ("by_state", "state_available"), state, now, limit),
             self.oldest(&request.company, limit),
         )?;
-        let mut next_at = None;
+        let mut next: Option<(Timestamp, bool)> = None;
         let mut candidates = Vec::new();
         let mut known = BTreeSet::new();
         for (tier, rows) in [(Tier::Area, area), (Tier::State, state), (Tier::Any, any)] {
             for item in rows {
-                let over_at = if item.assignment_id.is_some() {
-                    item.available_at + CLOCK_SKEW
-                } else {
-                    item.available_at
-                };
-                if over_at > now {
-                    if tier == Tier::Any {
-                        next_at = Some(next_at.map_or(over_at, |next: Timestamp| next.min(over_at)));
+                let free_at = item.free_at();
+                if free_at > now {
+                    let held = item.assignment_id.is_some() && item.available_at + CLOCK_SKEW >= free_at;
+                    if tier == Tier::Any && next.is_none_or(|(next_at, _)| free_at < next_at) {
+                        next = Some((free_at, held));
                     }
                     continue;
                 }
                 let number = item.number()?;
+                if request.must_dial && item.vapi_id.is_none() {
+                    continue;
+                }
                 if item.active_call.is_none() && known.insert(number.clone()) {
                     candidates.push(Candidate { item, number, tier });
                 }
             }
         }
-        Ok(Snapshot { hold, candidates, next_at })
+        Ok(Snapshot { hold, candidates, next })
     }
 
     /// The numbers that have been, or will be, available first.
@@ -349,9 +383,9 @@ impl Store {
         cause: &Cause,
         request: &Request,
         candidate: &Candidate,
+        release_at: Timestamp,
     ) -> Result<Result<Hold, Lost>, StoreError> {
         let Request { company, lead, assignment_id, .. } = request;
-        let release_at = cause.at + request.hold.duration();
         let hold = Hold {
             assignment_id: assignment_id.clone(),
             company: company.clone(),
@@ -375,30 +409,32 @@ impl Store {
             ended_at: None,
             end_reason: None,
             hold_version: 1,
+            granted_on: Some(keys::granted_on(company, cause.at)),
         };
         let former = candidate.item.assignment_id.as_ref().zip(candidate.item.held_by.as_ref());
-        let number = self
-            .available_from(company, &assignment, release_at)
+        let mut number = self
+            .available_from(company, &NumberKeys::of(&assignment), Some(release_at))
             .set("assignment_id = :assignment, held_by = :lead, held_since = :now, release_at = :release_at")
             .set("release_shard = :shard, hold_version = :one")
-            .write()
-            .value(":assignment", assignment_id.as_str())
-            .value(":lead", lead.as_str())
-            .value(":now", cause.at)
-            .value(":release_at", release_at)
-            .value(":shard", keys::shard(assignment_id.as_str()))
-            .value(":one", 1u64);
-        let number = match &former {
-            None => number.when(
-                "available_at <= :now AND attribute_not_exists(assignment_id) AND attribute_not_exists(active_call)",
-            ),
-            Some((former, _)) => number
-                .when("available_at <= :over AND assignment_id = :former AND attribute_not_exists(active_call)")
-                .value(":former", former.as_str())
-                .value(":over", cause.at - CLOCK_SKEW),
+            .when("attribute_not_exists(active_call) AND (attribute_not_exists(not_before) OR not_before <= :now)")
+            .bind(":assignment", assignment_id.as_str())
+            .bind(":lead", lead.as_str())
+            .bind(":now", cause.at)
+            .bind(":release_at", release_at)
+            .bind(":shard", keys::shard(assignment_id.as_str()))
+            .bind(":one", 1u64);
+        number = match &former {
+            None => number.when("available_at <= :now AND attribute_not_exists(assignment_id)"),
+            Some((former, former_lead)) => number
+                .set("last_held_by = :former_lead, last_ended_at = :former_end")
+                .when("available_at <= :over AND assignment_id = :former")
+                .bind(":former", former.as_str())
+                .bind(":former_lead", former_lead.as_str())
+                .bind(":former_end", candidate.item.available_at)
+                .bind(":over", cause.at - CLOCK_SKEW),
         };
         let mut writes = vec![
-            number,
+            number.write(),
             Write::update(
                 &self.tables.pool,
                 keys::hold(company, lead),
@@ -491,37 +527,23 @@ impl Store {
         ])
     }
 
-    /// The write that frees a number from a hold, and lets it be assigned from `available_at` on.
+    /// The write that frees a number from a hold that was over at `ended_at`, and lets it be assigned from
+    /// `available_at` on.
     pub(crate) fn free_number(
         &self,
         company: &CompanyId,
         assignment: &AssignmentItem,
-        available_at: Timestamp,
+        ended_at: Timestamp,
+        available_at: Option<Timestamp>,
     ) -> NumberWrite {
-        self.available_from(company, assignment, available_at)
+        self.available_from(company, &NumberKeys::of(assignment), available_at)
+            .set("last_held_by = :lead, last_ended_at = :ended_at")
             .remove("assignment_id, held_by, held_since, release_at, release_shard")
             .when("assignment_id = :assignment AND hold_version = :version")
+            .bind(":lead", assignment.held_by.as_str())
+            .bind(":ended_at", ended_at)
             .bind(":assignment", assignment.assignment_id.as_str())
             .bind(":version", assignment.hold_version)
-    }
-
-    /// The write that moves the moment from which a number can be assigned, in every index.
-    pub(crate) fn available_from(
-        &self,
-        company: &CompanyId,
-        assignment: &AssignmentItem,
-        available_at: Timestamp,
-    ) -> NumberWrite {
-        let mut write = NumberWrite::new(&self.tables.pool, keys::number(company, &assignment.e164))
-            .set("available_at = :available_at")
-            .bind(":available_at", available_at);
-        if let Some(key) = keys::area_available(assignment.area.as_ref(), available_at) {
-            write = write.set("area_available = :area_at").bind(":area_at", key);
-        }
-        if let Some(key) = keys::state_available(assignment.region.as_ref(), available_at) {
-            write = write.set("state_available = :state_at").bind(":state_at", key);
-        }
-        write
     }
 
     /// Ends a hold (P4). A hold that is over already stays as it is.
@@ -592,7 +614,7 @@ impl Store {
                     format!("{id} holds a number that is not there"),
                 ));
             };
-            let available_at = number.rest_until.map_or(ended_at, |rest| rest.max(ended_at));
+            let available_at = number.available_after(ended_at);
             let over = Over {
                 assignment_id: id,
                 lead: &assignment.held_by,
@@ -601,7 +623,7 @@ impl Store {
                 reason,
                 ended_at,
             };
-            let mut writes = vec![self.free_number(company, &assignment, available_at).write()];
+            let mut writes = vec![self.free_number(company, &assignment, ended_at, available_at).write()];
             writes.extend(self.close(cause, company, &over)?);
             match self.transact(writes).await? {
                 Transacted::Done => {
@@ -643,6 +665,7 @@ impl Store {
     ) -> Result<Changed, StoreError> {
         self.move_end(cause, company, id, |assignment| match appointment_at {
             Some(at) => (at + AFTER_APPOINTMENT, Some(at)),
+            None if assignment.appointment_at.is_none() => (assignment.release_at, None),
             None => (assignment.default_release_at.max(cause.at), None),
         })
         .await
@@ -687,7 +710,7 @@ impl Store {
         appointment_at: Option<Timestamp>,
     ) -> Result<Vec<Write>, StoreError> {
         let number = self
-            .available_from(company, assignment, release_at)
+            .available_from(company, &NumberKeys::of(assignment), Some(release_at))
             .set("release_at = :release_at, hold_version = :next")
             .when("assignment_id = :assignment AND hold_version = :version")
             .bind(":release_at", release_at)
@@ -791,6 +814,43 @@ impl Store {
         self.get("assignment", &self.tables.pool, keys::assignment(company, id)).await
     }
 
+    /// How many holds of a company were granted from `since` to `now`, which is at most a few days later. Read from an index
+    /// that may lag by a moment.
+    pub(crate) async fn assignments_since(
+        &self,
+        company: &CompanyId,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let mut days: Vec<String> = Vec::new();
+        let mut day = since;
+        while day < now {
+            days.push(keys::granted_on(company, day));
+            day = day + Duration::from_hours(24);
+        }
+        days.push(keys::granted_on(company, now));
+        days.dedup();
+        let mut count = 0;
+        for day in days {
+            let mut pages = self
+                .client
+                .query()
+                .table_name(&self.tables.pool)
+                .index_name("by_day")
+                .select(Select::Count)
+                .key_condition_expression("granted_on = :day AND held_since BETWEEN :since AND :now")
+                .expression_attribute_values(":day", day.into_attribute())
+                .expression_attribute_values(":since", since.into_attribute())
+                .expression_attribute_values(":now", now.into_attribute())
+                .into_paginator()
+                .send();
+            while let Some(page) = pages.next().await {
+                count += u64::try_from(page?.count).unwrap_or(0);
+            }
+        }
+        Ok(count)
+    }
+
     /// The holds, of whatever company, that were over by `now` and are not written down as over: at most `limit`.
     /// Read from an index that may lag by a moment; closing one checks again.
     ///
@@ -830,156 +890,6 @@ impl Store {
         Ok(expired)
     }
 
-    /// Brings a number into a company's pool, or renews what is known of it. Its hold and its availability stay as they
-    /// are when the company has it already.
-    ///
-    /// # Errors
-    /// When the store gives no answer; the import can be repeated.
-    pub async fn import_number(
-        &self,
-        now: Timestamp,
-        company: &CompanyId,
-        number: &NewNumber,
-    ) -> Result<Imported, StoreError> {
-        let item = NumberItem {
-            e164: number.number.clone(),
-            area: number.area.clone(),
-            region: number.state.clone(),
-            vapi_id: number.vapi_id.clone(),
-            signalwire_id: number.signalwire_id.clone(),
-            label: number.name.clone(),
-            available_at: Some(now),
-            area_available: keys::area_available(number.area.as_ref(), now),
-            state_available: keys::state_available(number.state.as_ref(), now),
-            assignment_id: None,
-            held_by: None,
-            release_at: None,
-            hold_version: 0,
-            rest_until: None,
-            active_call: None,
-            calls: 0,
-            answered: 0,
-            last_used_at: None,
-            last_assistant: None,
-        };
-        let key = keys::number(company, &number.number);
-        let mut owner = keys::owner(&number.number);
-        owner.insert("company".to_owned(), company.as_str().into_attribute());
-        let writes = vec![
-            Write::insert(&self.tables.pool, items::write("number", key.clone(), &item)?),
-            Write::insert(&self.tables.pool, owner)
-                .when("attribute_not_exists(pk) OR company = :company")
-                .value(":company", company.as_str()),
-        ];
-        match self.transact(writes).await? {
-            Transacted::Done => return Ok(Imported::Added),
-            Transacted::Refused(refusal) if refusal.at(1) => return Ok(Imported::OthersNumber),
-            Transacted::Refused(_) => {}
-        }
-        let mut renewed = NumberWrite::new(&self.tables.pool, key);
-        for (attribute, bound, value) in [
-            ("vapi_id", ":vapi", &number.vapi_id),
-            ("signalwire_id", ":signalwire", &number.signalwire_id),
-            ("label", ":label", &number.name),
-        ] {
-            if let Some(value) = value {
-                renewed = renewed.set(&format!("{attribute} = {bound}")).bind(bound, value.as_str());
-            }
-        }
-        if renewed.is_empty() {
-            return Ok(Imported::Updated);
-        }
-        match self.transact(vec![renewed.when("attribute_exists(pk)").write()]).await? {
-            Transacted::Done => Ok(Imported::Updated),
-            Transacted::Refused(_) => {
-                Err(StoreError::Busy("the number was removed while it was renewed".to_owned()))
-            }
-        }
-    }
-
-    /// Whose a number is, and who holds it at `now`; `None`: nobody's.
-    ///
-    /// # Errors
-    /// When the store gives no answer.
-    pub async fn owner_of(
-        &self,
-        now: Timestamp,
-        number: &PhoneNumber,
-    ) -> Result<Option<NumberOwner>, StoreError> {
-        #[derive(serde::Deserialize)]
-        struct OwnerItem {
-            company: CompanyId,
-        }
-        let owner: Option<OwnerItem> = self.get("number", &self.tables.pool, keys::owner(number)).await?;
-        let Some(OwnerItem { company }) = owner else {
-            return Ok(None);
-        };
-        let key = keys::number(&company, number);
-        let item: Option<NumberItem> = self.get("number", &self.tables.pool, key).await?;
-        Ok(item.map(|item| NumberOwner {
-            held_by: item.held_by.filter(|_| item.release_at.is_some_and(|release_at| now < release_at)),
-            last_assistant: item.last_assistant,
-            company,
-        }))
-    }
-
-    /// The numbers of a company, by number, from behind `after` on, and where the next page starts.
-    ///
-    /// # Errors
-    /// When the store gives no answer.
-    pub async fn numbers(
-        &self,
-        company: &CompanyId,
-        after: Option<&PhoneNumber>,
-        limit: u32,
-    ) -> Result<(Vec<NumberState>, Option<PhoneNumber>), StoreError> {
-        let page = self
-            .client
-            .query()
-            .table_name(&self.tables.pool)
-            .consistent_read(true)
-            .key_condition_expression("pk = :pool AND begins_with(sk, :number)")
-            .expression_attribute_values(":pool", keys::pool(company).into_attribute())
-            .expression_attribute_values(":number", keys::NUMBER_PREFIX.into_attribute())
-            .set_exclusive_start_key(after.map(|number| keys::number(company, number)))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await?;
-        let more = page.last_evaluated_key.is_some();
-        let numbers = page
-            .items
-            .unwrap_or_default()
-            .into_iter()
-            .map(|item| items::read("number", item).map(|number: NumberItem| NumberState::from(number)))
-            .collect::<Result<Vec<_>, _>>()?;
-        let next = numbers.last().filter(|_| more).map(|state| state.number.clone());
-        Ok((numbers, next))
-    }
-
-    /// How many numbers of a company are in which state at `now`.
-    ///
-    /// # Errors
-    /// When the store gives no answer.
-    pub async fn pool_summary(&self, now: Timestamp, company: &CompanyId) -> Result<PoolSummary, StoreError> {
-        let mut summary = PoolSummary::default();
-        let mut after = None;
-        loop {
-            let (numbers, next) = self.numbers(company, after.as_ref(), 1_000).await?;
-            for number in numbers {
-                match number.available_at {
-                    None => summary.retired += 1,
-                    Some(at) if at <= now => summary.available += 1,
-                    Some(_) if number.assignment_id.is_some() => summary.assigned += 1,
-                    Some(_) => summary.resting += 1,
-                }
-            }
-            after = next;
-            if after.is_none() {
-                return Ok(summary);
-            }
-        }
-    }
-
     /// Reads one item, strongly consistent.
     pub(crate) async fn get<T: serde::de::DeserializeOwned>(
         &self,
@@ -1003,73 +913,16 @@ pub(crate) struct Over<'a> {
     pub(crate) ended_at: Timestamp,
 }
 
-/// An update of a number, put together from parts.
-pub(crate) struct NumberWrite {
-    table: String,
-    key: Item,
-    sets: Vec<String>,
-    removes: Vec<String>,
-    adds: Vec<String>,
-    conditions: Vec<String>,
-    values: Vec<(String, AttributeValue)>,
-}
-
-impl NumberWrite {
-    pub(crate) fn new(table: &str, key: Item) -> Self {
-        Self {
-            table: table.to_owned(),
-            key,
-            sets: Vec::new(),
-            removes: Vec::new(),
-            adds: Vec::new(),
-            conditions: Vec::new(),
-            values: Vec::new(),
-        }
-    }
-
-    pub(crate) fn set(mut self, assignments: &str) -> Self {
-        self.sets.push(assignments.to_owned());
-        self
-    }
-
-    pub(crate) fn remove(mut self, attributes: &str) -> Self {
-        self.removes.push(attributes.to_owned());
-        self
-    }
-
-    pub(crate) fn add(mut self, increments: &str) -> Self {
-        self.adds.push(increments.to_owned());
-        self
-    }
-
-    pub(crate) fn when(mut self, condition: &str) -> Self {
-        self.conditions.push(condition.to_owned());
-        self
-    }
-
-    pub(crate) fn bind(mut self, name: &str, value: impl IntoAttribute) -> Self {
-        self.values.push((name.to_owned(), value.into_attribute()));
-        self
-    }
-
-    fn is_empty(&self) -> bool {
-        self.sets.is_empty() && self.removes.is_empty() && self.adds.is_empty()
-    }
-
-    pub(crate) fn write(self) -> Write {
-        let clauses = [("SET", self.sets), ("REMOVE", self.removes), ("ADD", self.adds)];
-        let expression: Vec<String> = clauses
-            .into_iter()
-            .filter(|(_, parts)| !parts.is_empty())
-            .map(|(clause, parts)| format!("{clause} {}", parts.join(", ")))
-            .collect();
-        let write = Write::update(&self.table, self.key, expression.join(" "));
-        let write = self.values.into_iter().fold(write, |write, (name, value)| write.value(&name, value));
-        if self.conditions.is_empty() { write } else { write.when(&self.conditions.join(" AND ")) }
-    }
-}
-
 impl CandidateItem {
+    /// When it can be assigned: an expired hold is taken over a little late.
+    fn free_at(&self) -> Timestamp {
+        let over_at = match self.assignment_id {
+            Some(_) => self.available_at + CLOCK_SKEW,
+            None => self.available_at,
+        };
+        self.not_before.map_or(over_at, |rest| rest.max(over_at))
+    }
+
     fn number(&self) -> Result<PhoneNumber, StoreError> {
         let text = self.sort_key.strip_prefix(keys::NUMBER_PREFIX).unwrap_or(&self.sort_key);
         text.parse().map_err(|error| StoreError::unreadable("number", error))
@@ -1107,23 +960,6 @@ impl From<AssignmentItem> for Assignment {
             tier: item.tier,
             appointment_at: item.appointment_at,
             ended: item.ended_at.zip(item.end_reason),
-        }
-    }
-}
-
-impl From<NumberItem> for NumberState {
-    fn from(item: NumberItem) -> Self {
-        Self {
-            number: item.e164,
-            name: item.label,
-            area: item.area,
-            state: item.region,
-            vapi_id: item.vapi_id,
-            available_at: item.available_at,
-            held_by: item.held_by,
-            assignment_id: item.assignment_id,
-            calls: item.calls,
-            answered: item.answered,
         }
     }
 }

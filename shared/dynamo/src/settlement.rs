@@ -6,6 +6,7 @@
 //!
 //! An opt-out goes first and alone: it must hold even when the rest has to be repeated.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use dialpool_domain::call::{Call, CallReport, CallState};
 use dialpool_domain::contact::{Contact, ContactState};
 use dialpool_domain::event::{Aggregate, CallOver, Cause, EventData};
@@ -17,13 +18,12 @@ use dialpool_domain::{CallId, Timestamp, Usd};
 
 use crate::dialing::{ROUNDS, other_call};
 use crate::items::{AssignmentItem, CallItem, ContactItem, NumberItem};
-use crate::pool::{Changed, NumberWrite, Over};
+use crate::numbers::{NumberKeys, NumberWrite};
+use crate::people::Company;
+use crate::pool::{Changed, Over};
 use crate::suppression::{PhoneHasher, Suppressed};
 use crate::transaction::{Transacted, Write};
 use crate::{Store, StoreError, items, keys};
-
-/// How long a number rests after a call (P7).
-const REST: Duration = Duration::from_mins(10);
 
 /// What ends a call.
 #[derive(Debug)]
@@ -36,11 +36,25 @@ pub struct Settlement<'a> {
     pub provider_call_id: Option<&'a str>,
     /// What is reported.
     pub report: &'a CallReport,
+    /// Whether that is everything.
+    pub told: Told,
     /// When to try again.
     pub policy: &'a RetryPolicy,
     /// Names the number called on the suppression lists, should the person have opted out.
     pub hasher: &'a PhoneHasher,
 }
+
+/// How much the provider has told of a call that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// Only that it is over. What it was about, an opt-out above all, is asked for if it does not come.
+    End,
+    /// Everything.
+    All,
+}
+
+/// The report on a call that is over is asked for when it has not come by then.
+const REPORT_WITHIN: Duration = Duration::from_mins(2);
 
 /// What became of a call's end.
 #[must_use]
@@ -70,6 +84,7 @@ struct Around {
     contact: ContactItem,
     number: NumberItem,
     assignment: AssignmentItem,
+    company: Company,
 }
 
 /// What follows from the end of a call.
@@ -141,16 +156,17 @@ impl Store {
         settlement: &Settlement<'_>,
     ) -> Result<Option<Ended>, StoreError> {
         let number_key = keys::number(&call.company, &call.from_number);
-        let (contact, number, assignment) = tokio::try_join!(
+        let (contact, number, assignment, company) = tokio::try_join!(
             self.contact_item(&call.campaign_id, &call.to_number),
             self.get::<NumberItem>("number", &self.tables.pool, number_key),
             self.assignment_item(&call.company, &call.assignment_id),
+            self.settings(&call.company),
         )?;
         let (Some(contact), Some(number), Some(assignment)) = (contact, number, assignment) else {
             let missing = format!("{}: its contact, its number or its hold is not there", call.call_id);
             return Err(StoreError::unreadable("call", missing));
         };
-        let around = Around { call, contact, number, assignment };
+        let around = Around { call, contact, number, assignment, company };
         let report = around.call.report.clone().completed_by(settlement.report.clone());
         let ended_at = report.ended_at.unwrap_or(cause.at).min(cause.at);
         let consequences = consequences(&around, settlement, &report, cause.at);
@@ -162,7 +178,13 @@ impl Store {
 
         let mut writes = self.over_writes(cause, &around, settlement, &report, &consequences)?;
         writes.extend(self.contact_writes(cause, &around, &consequences)?);
-        writes.extend(self.hold_writes(cause, &around, &consequences, ended_at)?);
+        let talked = report.started_at.map(|started_at| ended_at.since(started_at));
+        let (number, told) =
+            around.number.clone().with_call_over(ended_at, &around.company, consequences.outcome, talked);
+        writes.extend(self.hold_writes(cause, &around, &consequences, &number, ended_at)?);
+        if let Some(told) = told {
+            writes.push(self.number_event(cause, &around.call.company, &number, told)?);
+        }
         Ok(match self.transact(writes).await? {
             Transacted::Refused(_) => None,
             Transacted::Done => {
@@ -187,7 +209,10 @@ impl Store {
         if settlement.provider_call_id.is_some() {
             expression.push_str(", provider_call_id = :provider");
         }
-        expression.push_str(" REMOVE check_at, check_shard");
+        match settlement.told {
+            Told::All => expression.push_str(" REMOVE check_at, check_shard"),
+            Told::End => expression.push_str(", check_at = :report_by, report_due = :due"),
+        }
         let mut over = Write::update(dialing, keys::call(&call.call_id), expression)
             .when("item_version = :version")
             .value(":state", settlement.state.as_str())
@@ -196,6 +221,10 @@ impl Store {
             .value(":version", call.item_version);
         if let Some(provider_call_id) = settlement.provider_call_id {
             over = over.value(":provider", provider_call_id);
+        }
+        if settlement.told == Told::End {
+            over =
+                over.value(":report_by", cause.at + REPORT_WITHIN).value(":due", AttributeValue::Bool(true));
         }
 
         let mut counters = format!("n_calls :one, {} :one", counter(consequences.outcome));
@@ -302,59 +331,61 @@ impl Store {
         cause: &Cause,
         around: &Around,
         consequences: &Consequences,
+        after: &NumberItem,
         ended_at: Timestamp,
     ) -> Result<Vec<Write>, StoreError> {
         let Around { call, number, assignment, .. } = around;
-        let rest_until = ended_at + REST;
         let held = number.assignment_id.as_ref() == Some(&call.assignment_id);
         let used = |write: NumberWrite| {
             let write = write
-                .set("rest_until = :rest, last_used_at = :ended")
+                .becomes(after)?
+                .set("last_used_at = :ended")
                 .remove("active_call")
                 .add("calls :one")
                 .when("active_call = :call")
-                .bind(":rest", rest_until)
                 .bind(":ended", ended_at)
                 .bind(":one", 1u64)
                 .bind(":call", call.call_id.as_str());
-            if consequences.outcome == Outcome::Answered {
+            Ok::<_, StoreError>(if consequences.outcome == Outcome::Answered {
                 write.add("answered :one").write()
             } else {
                 write.write()
-            }
+            })
         };
         if !held {
             // The hold was ended by hand during the call: the number only has its rest before it.
-            let free_at = number.available_at.map_or(rest_until, |at| at.max(rest_until));
+            let available_at = number.available_at.and_then(|at| after.available_after(at));
             return Ok(vec![used(
-                self.available_from(&call.company, assignment, free_at)
+                self.available_from(&call.company, &NumberKeys::of(assignment), available_at)
                     .when("attribute_not_exists(assignment_id)"),
-            )]);
+            )?]);
         }
         match consequences.hold {
             HoldAfter::Release(reason) => {
+                let over_at = cause.at.min(assignment.release_at);
                 let over = Over {
                     assignment_id: &call.assignment_id,
                     lead: &call.lead_id,
                     number: &call.from_number,
                     sequence: assignment.hold_version + 1,
                     reason,
-                    ended_at: cause.at.min(assignment.release_at),
+                    ended_at: over_at,
                 };
-                let freed = self.free_number(&call.company, assignment, rest_until.max(cause.at));
-                let mut writes = vec![used(freed)];
+                let available_at = after.available_after(cause.at);
+                let freed = self.free_number(&call.company, assignment, over_at, available_at);
+                let mut writes = vec![used(freed)?];
                 writes.extend(self.close(cause, &call.company, &over)?);
                 Ok(writes)
             }
             HoldAfter::KeepUntil(until) if until > assignment.release_at => {
                 let kept = self
-                    .available_from(&call.company, assignment, until)
+                    .available_from(&call.company, &NumberKeys::of(assignment), Some(until))
                     .set("release_at = :available_at, hold_version = :hold_next")
                     .when("assignment_id = :assignment AND hold_version = :hold_version")
                     .bind(":hold_next", assignment.hold_version + 1)
                     .bind(":hold_version", assignment.hold_version)
                     .bind(":assignment", call.assignment_id.as_str());
-                let mut writes = vec![used(kept)];
+                let mut writes = vec![used(kept)?];
                 writes.extend(self.moved_apart_from_number(
                     cause,
                     &call.company,
@@ -369,7 +400,7 @@ impl Store {
                     NumberWrite::new(&self.tables.pool, keys::number(&call.company, &call.from_number))
                         .when("assignment_id = :assignment")
                         .bind(":assignment", call.assignment_id.as_str());
-                Ok(vec![used(kept)])
+                Ok(vec![used(kept)?])
             }
         }
     }
@@ -383,7 +414,8 @@ impl Store {
     ) -> Result<Option<Ended>, StoreError> {
         let known = &call.report;
         let merged = known.clone().completed_by(settlement.report.clone());
-        if merged == *known {
+        let told_now = settlement.told == Told::All && call.report_due;
+        if merged == *known && !told_now {
             return Ok(Some(Ended::AlreadyOver(Box::new(call.into()))));
         }
         let new_cost = if known.cost.is_none() { merged.cost } else { None };
@@ -391,7 +423,12 @@ impl Store {
             Write::update(
                 &self.tables.dialing,
                 keys::call(&call.call_id),
-                "SET report = :report, item_version = :next",
+                match settlement.told {
+                    Told::All => {
+                        "SET report = :report, item_version = :next REMOVE report_due, check_at, check_shard"
+                    }
+                    Told::End => "SET report = :report, item_version = :next",
+                },
             )
             .when("item_version = :version")
             .value(":report", items::attribute("call", &merged)?)
@@ -461,10 +498,23 @@ fn consequences(
     Consequences {
         outcome,
         next,
-        hold: retry::hold_after(next, now),
+        hold: hold_after(next, now, around.assignment.appointment_at),
         attempts,
         provider_failures,
         cost: report.cost,
+    }
+}
+
+/// What becomes of the hold. A lead with an appointment keeps its number for it (P3), whatever a call comes to, unless it
+/// does not want to be called.
+fn hold_after(next: Next, now: Timestamp, appointment_at: Option<Timestamp>) -> HoldAfter {
+    match retry::hold_after(next, now) {
+        HoldAfter::Release(reason)
+            if reason != ReleaseReason::OptedOut && appointment_at.is_some_and(|at| at > now) =>
+        {
+            HoldAfter::Keep
+        }
+        hold => hold,
     }
 }
 

@@ -6,11 +6,13 @@
 use std::fmt;
 
 use dialpool_domain::event::{Aggregate, Cause, EventData};
+use dialpool_domain::pool::ReleaseReason;
 use dialpool_domain::{CompanyId, LeadId, PhoneNumber};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
+use crate::pool::Changed;
 use crate::transaction::{IntoAttribute, Transacted, Write};
 use crate::{Store, StoreError, keys};
 
@@ -65,10 +67,31 @@ impl Store {
         channel: &str,
     ) -> Result<Suppressed, StoreError> {
         let writes = self.suppression(cause, company, &hasher.hash(phone), phone, lead, channel)?;
-        Ok(match self.transact(writes).await? {
+        let suppressed = match self.transact(writes).await? {
             Transacted::Done => Suppressed::Added,
             Transacted::Refused(_) => Suppressed::Already,
-        })
+        };
+        if let Some(lead) = lead {
+            self.release_opted_out(cause, company, lead).await?;
+        }
+        Ok(suppressed)
+    }
+
+    /// Frees the number of a lead that opted out (P3). One that is on a call is freed when the call is over.
+    pub(crate) async fn release_opted_out(
+        &self,
+        cause: &Cause,
+        company: &CompanyId,
+        lead: &LeadId,
+    ) -> Result<(), StoreError> {
+        if let Some(hold) = self.hold_of(cause.at, company, lead).await? {
+            let number = self.number_item(company, &hold.number).await?;
+            if number.is_some_and(|number| number.active_call.is_none()) {
+                let reason = ReleaseReason::OptedOut;
+                let _: Changed = self.release(cause, company, &hold.assignment_id, reason).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The writes that put a number on the company's list; refused when it is there.

@@ -12,7 +12,7 @@ use dialpool_domain::retry::RetryPolicy;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CallId, PhoneNumber};
 use dialpool_dynamo::{
-    Assigned, Changed, Claim, Claimed, Ended, LineLimits, PhoneHasher, Request, Settlement,
+    Assigned, Changed, Claim, Claimed, Ended, LineLimits, PhoneHasher, Request, Settlement, Told,
 };
 use dialpool_tests::World;
 use rand::rngs::ChaCha12Rng;
@@ -143,6 +143,7 @@ async fn alone() -> Vec<(String, Vec<Cost>)> {
             state: CallState::Ended,
             provider_call_id: Some("call-1"),
             report: &report,
+            told: Told::All,
             policy: &policy,
             hasher: &hasher,
         };

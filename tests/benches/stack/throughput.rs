@@ -6,6 +6,8 @@ use std::time::Duration;
 use dialpool::engine::Engine;
 use dialpool::local::{Local, Settings, TEMPLATE};
 use dialpool::template::Template;
+use dialpool_domain::TraceId;
+use dialpool_domain::event::Cause;
 use dialpool_domain::pool::NewNumber;
 use dialpool_runtime::Clock;
 use serde_json::json;
@@ -22,8 +24,8 @@ pub(crate) fn run() {
         table.add_row([
             clients.to_string(),
             format!("{:.0}", ASSIGNS as f64 / measured.elapsed.as_secs_f64()),
-            format!("{:.1} ms", measured.percentile(0.50)),
-            format!("{:.1} ms", measured.percentile(0.99)),
+            format!("{:.1} ms", measured.percentile(50)),
+            format!("{:.1} ms", measured.percentile(99)),
         ]);
     }
     println!("{ASSIGNS} assigns over HTTP in a company of {NUMBERS} numbers, all on this machine\n\n{table}");
@@ -36,8 +38,8 @@ struct Measured {
 }
 
 impl Measured {
-    fn percentile(&self, share: f64) -> f64 {
-        let index = (share * (self.latencies.len() - 1) as f64).round() as usize;
+    fn percentile(&self, percent: usize) -> f64 {
+        let index = (self.latencies.len() - 1) * percent / 100;
         self.latencies[index].as_secs_f64() * 1_000.0
     }
 }
@@ -50,11 +52,10 @@ async fn measure(clients: usize) -> Measured {
     let local = Local::start(&template, Settings::new(engine, clock.clone(), 1)).await.expect("a stack");
     let company = "acme".parse().expect("a company");
     let key = local.company(&company, "Acme").await.expect("a key");
+    let cause = Cause { at: clock.now(), actor: "bench".to_owned(), trace_id: TraceId::new(1) };
     for n in 0..NUMBERS {
         let number = format!("+1{}555{:04}", 201 + n / 100, n % 100 + 100).parse().expect("a number");
-        let new =
-            NewNumber { number, vapi_id: None, signalwire_id: None, name: None, area: None, state: None };
-        let imported = local.stack.store.import_number(clock.now(), &company, &new).await;
+        let imported = local.stack.store.import_number(&cause, &company, &NewNumber::bare(number)).await;
         assert!(imported.is_ok(), "{imported:?}");
     }
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -87,7 +87,7 @@ impl Metered {
             let cost = &mut meter.borrow_mut().cost;
             match operation {
                 "Query" | "Scan" | "GetItem" | "BatchGetItem" | "TransactGetItems" => {
-                    cost.read_units += units
+                    cost.read_units += units;
                 }
                 _ => cost.write_units += units,
             }

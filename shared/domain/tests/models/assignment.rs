@@ -21,7 +21,8 @@ const NUMBERS: usize = 2;
 /// Requests for a number; each brings the id that its hold would get, and may be a repetition of an earlier one.
 const REQUESTS: usize = 3;
 
-/// Invocations at work at the same time.
+/// Invocations at work at the same time. Three, with a release and an extension, are 15 million states, all of them good:
+/// too many for every run.
 const INVOCATIONS: usize = 2;
 
 /// What the protocol leaves out.
@@ -35,7 +36,7 @@ enum Defect {
     PickWithoutLeadCondition,
     /// An expired hold is taken over without the condition that its time is over still.
     TakeOverWithoutTimeCondition,
-    /// A hold is ended without the condition that number and lead are held by it.
+    /// A hold is ended without the conditions that number and lead are held by it and that it is not over.
     EndWithoutHoldCondition,
     /// A hold is ended without the condition that nobody extended it since it was read.
     EndWithoutVersionCondition,
@@ -163,8 +164,8 @@ struct State {
     /// Nobody tells invocations apart, so they are kept in order.
     invocations: [Invocation; INVOCATIONS],
     requests: usize,
-    releases_left: u8,
-    extensions_left: u8,
+    /// Releases or extensions that still come.
+    changes_left: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -274,9 +275,8 @@ impl Assignment {
                 }
             }
             Invocation::AnswerLost(take) => match self.take(state, take) {
-                Ok(()) => Invocation::Idle,
-                // Its id is used up; whoever asked asks again.
-                Err(Lost::Lead | Lost::Number) => Invocation::Idle,
+                // Refused, its id is used up: whoever asked asks again.
+                Ok(()) | Err(Lost::Lead | Lost::Number) => Invocation::Idle,
             },
             Invocation::EndHold { hold, end } => match (state.holds[hold], end) {
                 (Some(Hold { ended: None, version, release_at, .. }), end)
@@ -348,8 +348,7 @@ impl Model for Assignment {
             expired_early: false,
             invocations: [Invocation::Idle; INVOCATIONS],
             requests: 0,
-            releases_left: 1,
-            extensions_left: 1,
+            changes_left: 1,
         }]
     }
 
@@ -362,15 +361,13 @@ impl Model for Assignment {
             }
             for (id, hold) in state.holds.iter().enumerate() {
                 let Some(hold) = hold else { continue };
-                if state.releases_left > 0 {
+                if state.changes_left > 0 {
                     actions.push(Action::Release(id));
                 }
                 if hold.ended.is_none() && hold.release_at == ReleaseAt::PastForAll {
                     actions.push(Action::Sweep(id));
                 }
-                if hold.ended.is_none()
-                    && hold.release_at != ReleaseAt::PastForAll
-                    && state.extensions_left > 0
+                if hold.ended.is_none() && hold.release_at != ReleaseAt::PastForAll && state.changes_left > 0
                 {
                     actions.push(Action::Extend(id));
                 }
@@ -385,7 +382,9 @@ impl Model for Assignment {
             match invocation {
                 Invocation::Idle => continue,
                 Invocation::PoolRead { candidates, .. } => {
-                    for number in (0..NUMBERS).filter(|number| candidates[*number].is_some()) {
+                    // Numbers are alike: the first to be granted is the first.
+                    let numbers = if state.holds == [None; REQUESTS] { 1 } else { NUMBERS };
+                    for number in (0..numbers).filter(|number| candidates[*number].is_some()) {
                         actions.extend([Action::Take(at, number), Action::TakeAnswerLost(at, number)]);
                     }
                 }
@@ -409,13 +408,13 @@ impl Model for Assignment {
             }
             Action::Release(hold) => {
                 state.start(Invocation::EndHold { hold, end: End::Release });
-                state.releases_left -= 1;
+                state.changes_left -= 1;
             }
             Action::Sweep(hold) => state.start(Invocation::EndHold { hold, end: End::Sweep }),
             Action::Extend(hold) => {
                 let version = state.holds[hold]?.version;
                 state.start(Invocation::ExtendRead { hold, version });
-                state.extensions_left -= 1;
+                state.changes_left -= 1;
             }
             Action::TimePasses(id) => {
                 let hold = state.holds[id].as_mut()?;

@@ -15,7 +15,7 @@ mod dialing;
 
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::hash::Hash;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
 
 use stateright::{Checker, Expectation, HasDiscoveries, Model};
 
@@ -34,7 +34,7 @@ where
     assert!(checker.is_done());
 }
 
-/// Asserts that `model` can reach a state in which `property` does not hold, and prints the shortest way there.
+/// Asserts that `model` can reach a state in which `property` does not hold, and prints a short way there.
 fn assert_violates<M>(model: M, property: &'static str)
 where
     M: Model<State: Debug + Clone + PartialEq + Hash + Send + Sync> + Send + Sync + 'static,
@@ -47,37 +47,38 @@ where
     println!("violated: {property}; {} states looked at; {way:?}", checker.unique_state_count());
 }
 
-/// Asserts that from every state of `model` one can be reached that is `good`: nothing gets stuck, and nothing goes round
-/// in circles for ever unless every step out of the circle is passed by.
+/// Asserts that from every state of `model` one can be reached that is `good`: nothing gets stuck, and whatever goes round
+/// in a circle can leave it.
 fn assert_reachable_from_everywhere<M>(model: &M, good: impl Fn(&M::State) -> bool)
 where
-    M: Model<State: Debug + Clone + Eq + Hash>,
+    M: Model<State: Debug + Hash>,
 {
+    let hasher = BuildHasherDefault::<DefaultHasher>::new();
     let mut states = model.init_states();
-    let mut index: HashMap<M::State, usize> = states.iter().cloned().zip(0..).collect();
-    let mut before: Vec<Vec<usize>> = vec![Vec::new(); states.len()];
-    let mut next = 0;
-    while next < states.len() {
-        for state in model.next_states(&states[next]) {
-            let to = *index.entry(state).or_insert_with_key(|state| {
-                states.push(state.clone());
-                before.push(Vec::new());
+    let mut known: HashMap<u64, usize> = states.iter().map(|state| hasher.hash_one(state)).zip(0..).collect();
+    let mut earlier: Vec<Vec<usize>> = vec![Vec::new(); states.len()];
+    let mut at = 0;
+    while at < states.len() {
+        for state in model.next_states(&states[at]) {
+            let next = *known.entry(hasher.hash_one(&state)).or_insert_with(|| {
+                states.push(state);
+                earlier.push(Vec::new());
                 states.len() - 1
             });
-            before[to].push(next);
+            earlier[next].push(at);
         }
-        next += 1;
+        at += 1;
     }
     let mut leads_there: Vec<bool> = states.iter().map(good).collect();
-    let mut open: Vec<usize> = (0..states.len()).filter(|state| leads_there[*state]).collect();
-    while let Some(state) = open.pop() {
-        for earlier in &before[state] {
-            if !leads_there[*earlier] {
-                leads_there[*earlier] = true;
-                open.push(*earlier);
+    let mut open: Vec<usize> = (0..states.len()).filter(|at| leads_there[*at]).collect();
+    while let Some(at) = open.pop() {
+        for before in std::mem::take(&mut earlier[at]) {
+            if !leads_there[before] {
+                leads_there[before] = true;
+                open.push(before);
             }
         }
     }
     let stuck = leads_there.iter().position(|leads_there| !leads_there);
-    assert_eq!(stuck.map(|stuck| &states[stuck]), None, "no way out of this state");
+    assert!(stuck.is_none(), "no way out of {:?}", stuck.map(|at| &states[at]));
 }

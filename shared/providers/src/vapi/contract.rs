@@ -22,13 +22,17 @@ fn contracts() -> Option<PathBuf> {
     None
 }
 
-/// The OpenAPI writes two things that JSON Schema reads otherwise: enumerated texts, and status codes, of type `object`.
+/// The OpenAPI writes three things that JSON Schema reads otherwise: enumerated texts, and status codes, of type `object`;
+/// and beside an array what its items, not it, may be.
 fn corrected(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
             let enumerates_texts = fields.get("enum").is_some_and(|values| values[0].is_string());
             if fields.get("type") == Some(&json!("object")) && (enumerates_texts || fields.len() == 1) {
                 fields.remove("type");
+            }
+            if fields.get("type") == Some(&json!("array")) && enumerates_texts {
+                fields.remove("enum");
             }
             fields.values_mut().for_each(corrected);
         }

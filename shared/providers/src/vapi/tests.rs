@@ -134,7 +134,11 @@ fn the_request_for_a_call() {
           },
           "timeoutSeconds": 20,
           "url": "https://hooks.example.com/v1/webhooks/vapi"
-        }
+        },
+        "serverMessages": [
+          "status-update",
+          "end-of-call-report"
+        ]
       },
       "customer": {
         "externalId": "crm:0123456789-0123456789-0123456789-012",

@@ -2,6 +2,7 @@
 
 use dialpool_domain::call::{CallReport, CallState};
 use dialpool_domain::{CallId, PhoneNumber, Timestamp};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{ProviderCall, wire};
@@ -53,6 +54,10 @@ pub struct Webhook {
     pub provider_call_id: Option<String>,
     /// Our id of that call; none when Dialpool did not place it.
     pub call_id: Option<CallId>,
+    /// The number of ours that the call is from or to, when the message says so.
+    pub our_number: Option<PhoneNumber>,
+    /// The number of the person on the call, when the message says so.
+    pub their_number: Option<PhoneNumber>,
     dedupe_key: String,
 }
 
@@ -121,6 +126,8 @@ impl Webhook {
             (_, None) => format!("vapi:{object}:{}:{}", message.kind, hex::encode(Sha256::digest(body))),
         };
         let timestamp = message.timestamp.as_ref().map(|moment| moment.0);
+        let number = |party: &Option<wire::Party>| party.as_ref().and_then(|party| party.number.clone());
+        let (our_number, their_number) = (number(&message.phone_number), number(&message.customer));
         let (call_id, kind) = match message.kind.as_str() {
             "status-update" | "end-of-call-report" => {
                 let Some(call) = message.call else {
@@ -131,8 +138,7 @@ impl Webhook {
                 (call.our_call_id(), reported(&message.kind, message.status.as_deref(), &call))
             }
             "assistant-request" => {
-                let number = |party: Option<wire::Party>| party.and_then(|party| party.number);
-                let (called, caller) = (number(message.phone_number), number(message.customer));
+                let (called, caller) = (our_number.clone(), their_number.clone());
                 (None, Kind::AssistantRequest { called, caller })
             }
             known if TYPES.contains(&known) => {
@@ -141,7 +147,7 @@ impl Webhook {
             }
             _ => return Err(UnreadableWebhook::UnknownType(message.kind)),
         };
-        Ok(Self { kind, timestamp, provider_call_id, call_id, dedupe_key })
+        Ok(Self { kind, timestamp, provider_call_id, call_id, our_number, their_number, dedupe_key })
     }
 
     /// The same for the same event however often it is sent, and for no other event: provider, call, type and status; for
@@ -149,6 +155,32 @@ impl Webhook {
     pub fn dedupe_key(&self) -> &str {
         &self.dedupe_key
     }
+}
+
+/// The text of a message without the secrets that the provider repeats in it: those of our own requests.
+///
+/// # Errors
+/// When it is not JSON.
+pub fn without_secrets(body: &[u8]) -> Result<String, UnreadableWebhook> {
+    fn redact(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields.iter_mut() {
+                    let name = name.to_ascii_lowercase();
+                    if name == "authorization" || name.ends_with("secret") || name.ends_with("apikey") {
+                        *value = Value::from("[redacted]");
+                    } else {
+                        redact(value);
+                    }
+                }
+            }
+            Value::Array(values) => values.iter_mut().for_each(redact),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    let mut message: Value = serde_json::from_slice(body)?;
+    redact(&mut message);
+    Ok(message.to_string())
 }
 
 fn reported(message_type: &str, status: Option<&str>, call: &ProviderCall) -> Kind {
@@ -284,6 +316,15 @@ mod tests {
             };
             assert_eq!(report.opted_out, opted_out, "{data}");
         }
+    }
+
+    #[test]
+    fn our_own_secret_is_not_kept_when_the_provider_repeats_it() {
+        let body = br#"{"message":{"call":{"assistantOverrides":{"server":{"url":"u","headers":{"X-Vapi-Secret":"s3"}}}}}}"#;
+
+        let kept = without_secrets(body).unwrap();
+
+        assert!(kept.contains(r#""X-Vapi-Secret":"[redacted]""#) && !kept.contains("s3"), "{kept}");
     }
 
     #[test]

@@ -54,6 +54,9 @@ struct SchedulePlan {
 struct NewOverrides<'a> {
     metadata: NewMetadata<'a>,
     server: Server<'a>,
+    /// What the server is told of. Without it every word that is said comes as a message of its own.
+    #[serde(rename = "serverMessages")]
+    server_messages: &'static [&'static str],
 }
 
 #[derive(Serialize)]
@@ -124,6 +127,7 @@ impl<'a> CreateCall<'a> {
                     headers,
                     backoff_plan: BACKOFF,
                 },
+                server_messages: &["status-update", "end-of-call-report"],
             },
         }
     }

@@ -97,7 +97,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Path(text) = Path::<String>::from_request_parts(parts, state)
             .await
-            .map_err(|rejection| Problem::internal(&rejection))?;
+            .map_err(|rejection| Problem::field("path", rejection.body_text()))?;
         text.parse().map(Self).map_err(|error: T::Err| Problem::field("path", error.to_string()))
     }
 }

@@ -1,11 +1,12 @@
 //! `Idempotency-Key`: the same request again gets the answer that it got before.
 //!
-//! The key belongs to a company and one method and path. The same key with another body is refused (422), as is a
+//! The key belongs to a company and one path, its query included; it is for requests that change something, which are all
+//! of `POST`. The same key with another body is refused (422), as is a
 //! second request while the first is under way (409). An answer that says "try again" (5xx) is not kept.
 
 use axum::body::Body;
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use dialpool_dynamo::{Begun, StoredAnswer};
@@ -26,7 +27,7 @@ where
     S: Send + Sync,
     Api: FromRef<S>,
 {
-    let Some(value) = request.headers().get(HEADER) else {
+    let Some(value) = request.headers().get(HEADER).filter(|_| request.method() == Method::POST) else {
         return Ok(next.run(request).await);
     };
     let key = value
@@ -35,7 +36,8 @@ where
         .filter(|key| !key.is_empty() && key.len() <= LONGEST_KEY)
         .ok_or_else(|| Problem::field("Idempotency-Key", "must be 1 to 255 visible ASCII characters"))?;
     let api = Api::from_ref(&state);
-    let name = format!("{} {} {key}", request.method(), request.uri().path());
+    // A key of a table has 2 KB at most: a path may be longer.
+    let name = hex::encode(Sha256::digest(format!("{} {key}", request.uri())));
     let (mut parts, body) = request.into_parts();
     let caller = Caller::from_request_parts(&mut parts, &state).await?;
     let whole = Request::from_parts(parts.clone(), body);
@@ -57,7 +59,10 @@ where
     let body = body.collect().await.map_err(|error| Problem::internal(&error))?.to_bytes();
     let text = String::from_utf8(body.to_vec()).map_err(|error| Problem::internal(&error))?;
     let answer = StoredAnswer { http_status: parts.status.as_u16(), body: text };
-    api.store.finish_idempotent(&caller.company, &name, &answer).await?;
+    // What was done is done: an answer that cannot be kept is given all the same.
+    if let Err(error) = api.store.finish_idempotent(&caller.company, &name, &answer).await {
+        tracing::warn!("failed to keep the answer to an idempotent request: {error}");
+    }
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 

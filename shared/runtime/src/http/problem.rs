@@ -97,6 +97,20 @@ impl Problem {
         Self { retry_after_seconds, next_available_at: next_at, ..problem }
     }
 
+    /// 409: no number is free at `now`, and the next one, at `next_at`, rests or is at its limit.
+    pub fn at_limit(now: Timestamp, next_at: Timestamp) -> Self {
+        let detail =
+            format!("every number is held, rests or is at its limit; the next one can be used at {next_at}");
+        let problem = Self::new(
+            StatusCode::CONFLICT,
+            "pool-at-limit",
+            "Every number of the pool is at a limit",
+            detail,
+        );
+        let retry_after_seconds = Some(next_at.since(now).as_secs().max(1));
+        Self { retry_after_seconds, next_available_at: Some(next_at), ..problem }
+    }
+
     /// 413: the body is larger than the route takes.
     pub fn too_large(limit_bytes: usize) -> Self {
         let (kind, title) = ("too-large", "The body is too large");

@@ -1,0 +1,117 @@
+//! What is watched of a pool: how much of it is in use, and how often its calls are answered.
+
+use dialpool_domain::event::{Aggregate, Cause, EventData};
+use dialpool_domain::time::{Duration, millis};
+use dialpool_domain::{CompanyId, Timestamp};
+use serde::Deserialize;
+
+use crate::numbers::{NumberState, PoolSummary};
+use crate::transaction::{Transacted, Write};
+use crate::{Store, StoreError, keys};
+
+/// A pool is looked through no more often than this: it is read as a whole.
+const EVERY: Duration = Duration::from_mins(5);
+
+/// Levels of use, in percent, that are told (P12); and the one under which all is well again.
+const LEVELS: [u8; 2] = [95, 80];
+const WELL_UNDER: u64 = 75;
+
+/// Fewer calls than this do not say how often calls are answered.
+const FEWEST_CALLS: u64 = 100;
+
+#[derive(Default, Deserialize)]
+struct WatchItem {
+    #[serde(with = "millis::option")]
+    checked_at: Option<Timestamp>,
+    #[serde(default)]
+    utilisation_level: u8,
+    #[serde(default)]
+    n_events: u64,
+}
+
+impl Store {
+    /// Looks through a pool, unless somebody just did: tells when its use passes a level, and remembers how often calls
+    /// from its numbers are answered. Answers whether it looked.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it can be repeated.
+    pub async fn watch_pool(&self, cause: &Cause, company: &CompanyId) -> Result<bool, StoreError> {
+        let key = keys::watch(company);
+        let before: WatchItem = self.get("watch", &self.tables.pool, key.clone()).await?.unwrap_or_default();
+        if before.checked_at.is_some_and(|at| cause.at.since(at) < EVERY) {
+            return Ok(false);
+        }
+        let numbers = self.all_numbers(company).await?;
+        let summary = PoolSummary::of(&numbers, cause.at);
+        let level = level(&summary, before.utilisation_level);
+        let told = (level != before.utilisation_level).then(|| match level {
+            0 => EventData::PoolUtilisationNormal { in_use: summary.in_use(), of: summary.in_service() },
+            level => {
+                EventData::PoolUtilisationHigh { level, in_use: summary.in_use(), of: summary.in_service() }
+            }
+        });
+        let n_events = before.n_events + u64::from(told.is_some());
+        let update = Write::update(
+            &self.tables.pool,
+            key,
+            "SET checked_at = :now, utilisation_level = :level, n_events = :events",
+        )
+        .value(":now", cause.at)
+        .value(":level", u64::from(level))
+        .value(":events", n_events);
+        let update = match before.checked_at {
+            Some(at) => update.when("checked_at = :before").value(":before", at),
+            None => update.when("attribute_not_exists(pk)"),
+        };
+        let mut writes = vec![update];
+        if let Some(told) = told {
+            writes.push(self.journal(cause, company, Aggregate::Pool(company.clone()), n_events, told)?);
+        }
+        if let Transacted::Refused(_) = self.transact(writes).await? {
+            return Ok(false);
+        }
+        if let Some(rate) = usual_rate(&numbers) {
+            self.remember_usual_rate(company, rate).await?;
+        }
+        Ok(true)
+    }
+}
+
+/// The level that the use of a pool is at. A level once passed lasts until all is well, so that it is told once.
+fn level(summary: &PoolSummary, before: u8) -> u8 {
+    let percent = summary.utilisation_percent();
+    let passed = LEVELS.into_iter().find(|level| percent >= u64::from(*level)).unwrap_or(0);
+    if percent < WELL_UNDER { passed } else { passed.max(before) }
+}
+
+/// Of 1,000 calls from these numbers, so many are answered.
+fn usual_rate(numbers: &[NumberState]) -> Option<u32> {
+    let (calls, answered) = numbers
+        .iter()
+        .fold((0, 0), |(calls, answered), number| (calls + number.calls, answered + number.answered));
+    (calls >= FEWEST_CALLS).then(|| u32::try_from(answered * 1_000 / calls).unwrap_or(1_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(available: u64, assigned: u64) -> PoolSummary {
+        PoolSummary { available, assigned, ..PoolSummary::default() }
+    }
+
+    #[test]
+    fn a_level_is_told_once_until_all_is_well_again() {
+        let steps = [(21, 79, 0), (20, 80, 80), (24, 76, 80), (5, 95, 95), (10, 90, 95), (26, 74, 0)];
+        let mut before = 0;
+        for (available, assigned, expected) in steps {
+            before = level(&summary(available, assigned), before);
+            assert_eq!(before, expected, "{assigned} of 100");
+        }
+    }
+
+    #[test]
+    fn an_empty_pool_is_at_no_level() {
+        assert_eq!(level(&PoolSummary::default(), 0), 0);
+    }
+}
