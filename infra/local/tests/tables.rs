@@ -253,6 +253,7 @@ async fn everything_arrives(world: &World) {
     let (_, held) = world.send("GET", "/v1/leads/lead-5/assignment", "application/json", "").await;
     let hold = format!("/v1/assignments/{}/release", text(&held["assignment_id"]));
     assert_eq!(world.ask(&hold, &Value::Null).await.0, 200);
+    pass(Duration::from_mins(1)).await;
 
     // Of a number whose quarantine is over no event tells: the sweeper gives it to who waits.
     let number = "phone,vapi_id\n+14155550106,pn-7\n";
