@@ -69,7 +69,7 @@ impl Api {
         }
     }
 
-    /// The settings of a company, at most [`REMEMBERED`] old.
+    /// The settings of a company, at most 30 s old.
     ///
     /// # Errors
     /// When the store gives no answer, or the company is not there.
