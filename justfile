@@ -30,7 +30,7 @@ serve:
 build:
     cargo lambda build --release --arm64
 
-# What the operations cost, what the embedded stack does, how fast the functions start; or one of them: operations,
-# throughput, startup.
+# What the operations cost, also as a pool grows, what the embedded stack does, how fast the functions start; or one of
+# them: operations, growth, throughput, startup.
 bench *WHAT:
     cargo bench -p dialpool-tests --bench stack -- {{WHAT}}

@@ -11,10 +11,10 @@ use dialpool::template::Template;
 use dialpool_domain::campaign::{CampaignCommand, NewCampaign};
 use dialpool_domain::event::Cause;
 use dialpool_domain::place::Place;
-use dialpool_domain::pool::{HoldHours, NewNumber};
+use dialpool_domain::pool::{HoldHours, NewNumber, ReleaseReason};
 use dialpool_domain::time::Duration;
 use dialpool_domain::{AssignmentId, CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp, TraceId};
-use dialpool_dynamo::{Added, Assigned, Commanded, Imported, Request, Store};
+use dialpool_dynamo::{Added, Assigned, Changed, Commanded, Imported, Request, Store};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -131,6 +131,15 @@ impl World {
     /// When the store gives no answer.
     pub async fn assign(&self, lead: &str) -> Assigned {
         self.store().assign(&self.cause(), &self.request(lead)).await.expect("an answer")
+    }
+
+    /// Ends a hold.
+    ///
+    /// # Panics
+    /// When the store gives no answer.
+    pub async fn release(&self, hold: &AssignmentId) -> Changed {
+        let (cause, reason) = (self.cause(), ReleaseReason::Requested);
+        self.store().release(&cause, &self.company, hold, reason).await.expect("an answer")
     }
 
     /// Lets time pass.

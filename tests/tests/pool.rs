@@ -56,11 +56,7 @@ async fn the_number_that_has_been_free_longest_is_next() {
 
     let first = granted(world.assign("lead-1").await);
     let second = granted(world.assign("lead-2").await);
-    let _: Changed = world
-        .store()
-        .release(&world.cause(), &world.company, &first.assignment_id, ReleaseReason::Requested)
-        .await
-        .unwrap();
+    let _: Changed = world.release(&first.assignment_id).await;
     let third = granted(world.assign("lead-3").await);
     let fourth = granted(world.assign("lead-4").await);
 
@@ -103,11 +99,7 @@ async fn a_late_release_does_not_end_a_newer_hold() {
     world.pass(HoldHours::default().duration() + CLOCK_SKEW).await;
     let second = granted(world.assign("lead-2").await);
 
-    let late = world
-        .store()
-        .release(&world.cause(), &world.company, &first.assignment_id, ReleaseReason::Requested)
-        .await
-        .unwrap();
+    let late = world.release(&first.assignment_id).await;
 
     assert!(matches!(late, Changed::AlreadyOver(_)), "{late:?}");
     assert_eq!(world.assign("lead-2").await, Assigned::AlreadyHeld(second));

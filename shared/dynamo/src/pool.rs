@@ -16,7 +16,7 @@
 //!
 //! **Release, extend, book** carry the assignment id into the condition: late or repeated ones change nothing.
 //!
-//! Not here: caps, health and warm-up of numbers; they are moments too, and will move `available_at`.
+//! Limits and health are moments too: they move `available_at` (`numbers`).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

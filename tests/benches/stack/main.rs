@@ -1,7 +1,8 @@
-//! `just bench`: what the operations cost, how much one embedded stack does, how fast the functions start.
+//! `just bench`: what the operations cost, also as a pool grows, how much one embedded stack does, how fast the functions start.
 //!
 //! Costs are counted and the same each time. Times are of this machine and this moment: only those of one run compare.
 
+mod growth;
 mod operations;
 mod startup;
 mod throughput;
@@ -10,14 +11,28 @@ use comfy_table::{CellAlignment, Table, presets};
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
-    let all: [(&str, fn()); 3] =
-        [("operations", operations::run), ("throughput", throughput::run), ("startup", startup::run)];
+    let all: [(&str, fn()); 4] = [
+        ("operations", operations::run),
+        ("growth", growth::run),
+        ("throughput", throughput::run),
+        ("startup", startup::run),
+    ];
     for (name, run) in all {
         if wanted.is_empty() || wanted.iter().any(|word| word == name) {
             println!("\n## {name}\n");
             run();
         }
     }
+}
+
+/// Runs work on a clock that stands still while there is something to do.
+fn in_virtual_time<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    runtime.block_on(work)
 }
 
 /// A table in Markdown; all columns but the first are figures.

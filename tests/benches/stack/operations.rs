@@ -25,7 +25,7 @@ const TIMES: usize = 20;
 
 pub(crate) fn run() {
     let mut table = crate::table(&["operation", "requests", "round trips", "read units", "write units"]);
-    for (name, costs) in in_virtual_time(alone()) {
+    for (name, costs) in crate::in_virtual_time(alone()) {
         table.add_row(row(&name, &costs));
     }
     println!("{table}\n");
@@ -37,7 +37,7 @@ pub(crate) fn run() {
     let mut table =
         crate::table(&["assign", "requests", "round trips", "most", "read units", "write units", "order"]);
     for percent in [10, 90] {
-        let (cold, warm) = in_virtual_time(crowd(1_500, percent));
+        let (cold, warm) = crate::in_virtual_time(crowd(1_500, percent));
         for (name, crowd) in [("first", cold), ("later", warm)] {
             let mut cells = row(&format!("{percent} % held, {name}"), &crowd.costs);
             let most = crowd.costs.iter().map(|cost| cost.round_trips).max().unwrap_or_default();
@@ -48,7 +48,7 @@ pub(crate) fn run() {
     }
     println!("{table}\n");
 
-    let losers = in_virtual_time(one_left(1_500));
+    let losers = crate::in_virtual_time(one_left(1_500));
     let most = losers.iter().map(|cost| cost.round_trips).max().unwrap_or_default();
     println!(
         "1 number left of 1,500: {} learn that none is free, in {most} round trips at most",
@@ -66,15 +66,6 @@ fn row(name: &str, costs: &[Cost]) -> Vec<String> {
         mean(|cost| cost.read_units),
         mean(|cost| cost.write_units),
     ]
-}
-
-fn in_virtual_time<T>(work: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime");
-    runtime.block_on(work)
 }
 
 /// Each request takes 4 to 12 ms, by seed.
