@@ -34,3 +34,7 @@ build:
 # them: operations, growth, throughput, startup.
 bench *WHAT:
     cargo bench -p dialpool-tests --bench stack -- {{WHAT}}
+
+# The pool beside the same job in PostgreSQL (Debian's package `postgresql`), in one run.
+bench-postgres:
+    tests/benches/postgresql cargo bench -p dialpool-tests --bench stack -- postgres

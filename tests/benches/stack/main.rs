@@ -1,9 +1,11 @@
-//! `just bench`: what the operations cost, also as a pool grows, how much one embedded stack does, how fast the functions start.
+//! `just bench`: what the operations cost, also as a pool grows, how much one embedded stack does, how
+//! fast the functions start, and what a table of PostgreSQL does in the stack's place.
 //!
 //! Costs are counted and the same each time. Times are of this machine and this moment: only those of one run compare.
 
 mod growth;
 mod operations;
+mod postgres;
 mod startup;
 mod throughput;
 
@@ -11,11 +13,12 @@ use comfy_table::{CellAlignment, Table, presets};
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
-    let all: [(&str, fn()); 4] = [
+    let all: [(&str, fn()); 5] = [
         ("operations", operations::run),
         ("growth", growth::run),
         ("throughput", throughput::run),
         ("startup", startup::run),
+        ("postgres", postgres::run),
     ];
     for (name, run) in all {
         if wanted.is_empty() || wanted.iter().any(|word| word == name) {
@@ -32,6 +35,12 @@ fn in_virtual_time<T>(work: impl Future<Output = T>) -> T {
         .start_paused(true)
         .build()
         .expect("a runtime");
+    runtime.block_on(work)
+}
+
+/// Runs work on the machine's clock and all of its cores.
+fn in_real_time<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(work)
 }
 

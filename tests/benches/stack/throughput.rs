@@ -1,5 +1,6 @@
 //! Assigns of one embedded stack over HTTP, as its users call it: the API of `dialpool serve`, its tables in a file.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,41 +11,66 @@ use dialpool_domain::TraceId;
 use dialpool_domain::event::Cause;
 use dialpool_domain::pool::NewNumber;
 use dialpool_runtime::Clock;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
-const NUMBERS: usize = 3_000;
-const ASSIGNS: usize = 1_280;
+/// Numbers of the company.
+pub(crate) const NUMBERS: usize = 1_500;
+
+/// Leads, each of which asks once.
+const ASSIGNS: usize = 1_408;
+
+/// How many ask at the same time.
+pub(crate) const CLIENTS: [usize; 4] = [1, 8, 32, 64];
+
+/// What the columns of [`Measured::cells`] are.
+pub(crate) const HEADER: [&str; 6] =
+    ["clients", "assigns/s", "p50", "p99", "failed picks", "double assignments"];
 
 pub(crate) fn run() {
-    let mut table = crate::table(&["clients", "assigns/s", "p50", "p99"]);
-    for clients in [1, 8, 32, 64] {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-        let measured = runtime.block_on(measure(clients));
-        table.add_row([
-            clients.to_string(),
-            format!("{:.0}", ASSIGNS as f64 / measured.elapsed.as_secs_f64()),
-            format!("{:.1} ms", measured.percentile(50)),
-            format!("{:.1} ms", measured.percentile(99)),
-        ]);
+    let mut table = crate::table(&HEADER);
+    for clients in CLIENTS {
+        table.add_row(crate::in_real_time(dialpool(clients)).cells(clients));
     }
     println!("{ASSIGNS} assigns over HTTP in a company of {NUMBERS} numbers, all on this machine\n\n{table}");
 }
 
-struct Measured {
+/// What clients saw.
+pub(crate) struct Measured {
     elapsed: Duration,
     /// Ascending.
     latencies: Vec<Duration>,
+    /// Requests that got no number, though some were free.
+    failed: usize,
+    /// Grants of a number that somebody had been granted.
+    doubles: usize,
 }
 
 impl Measured {
-    fn percentile(&self, percent: usize) -> f64 {
+    fn percentile(&self, percent: usize) -> String {
         let index = (self.latencies.len() - 1) * percent / 100;
-        self.latencies[index].as_secs_f64() * 1_000.0
+        format!("{:.1} ms", self.latencies[index].as_secs_f64() * 1_000.0)
+    }
+
+    pub(crate) fn cells(&self, clients: usize) -> Vec<String> {
+        vec![
+            clients.to_string(),
+            format!("{:.0}", self.latencies.len() as f64 / self.elapsed.as_secs_f64()),
+            self.percentile(50),
+            self.percentile(99),
+            self.failed.to_string(),
+            self.doubles.to_string(),
+        ]
     }
 }
 
-async fn measure(clients: usize) -> Measured {
+/// The number that the company has in this place.
+pub(crate) fn number(n: usize) -> String {
+    format!("+1{}555{:04}", 201 + n / 100, n % 100 + 100)
+}
+
+/// Dialpool, embedded, its tables in a file.
+pub(crate) async fn dialpool(clients: usize) -> Measured {
     let folder = tempfile::tempdir().expect("a folder");
     let clock = Clock::system();
     let engine = Engine::in_folder(folder.path(), clock.clone()).expect("an engine");
@@ -54,38 +80,48 @@ async fn measure(clients: usize) -> Measured {
     let key = local.company(&company, "Acme").await.expect("a key");
     let cause = Cause { at: clock.now(), actor: "bench".to_owned(), trace_id: TraceId::new(1) };
     for n in 0..NUMBERS {
-        let number = format!("+1{}555{:04}", 201 + n / 100, n % 100 + 100).parse().expect("a number");
-        let imported = local.stack.store.import_number(&cause, &company, &NewNumber::bare(number)).await;
+        let new = NewNumber::bare(number(n).parse().expect("a number"));
+        let imported = local.stack.store.import_number(&cause, &company, &new).await;
         assert!(imported.is_ok(), "{imported:?}");
     }
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(axum::serve(listener, local.stack.api()).into_future());
+    measure(clients, &format!("http://{address}/v1/assignments"), &key).await
+}
 
-    let url: Arc<str> = format!("http://{address}/v1/assignments").into();
-    let bearer: Arc<str> = format!("Bearer {key}").into();
+/// Clients that ask at once, each for one lead after the other.
+pub(crate) async fn measure(clients: usize, url: &str, key: &str) -> Measured {
+    let (url, bearer): (Arc<str>, Arc<str>) = (url.into(), format!("Bearer {key}").into());
     let client = reqwest::Client::new();
     let began = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..clients {
         let (client, url, bearer) = (client.clone(), url.clone(), bearer.clone());
         tasks.spawn(async move {
-            let mut latencies = Vec::new();
+            let mut answers = Vec::new();
             for time in 0..ASSIGNS / clients {
                 let body = json!({ "lead": format!("lead-{n}-{time}") });
                 let sent = Instant::now();
                 let request = client.post(&*url).header("authorization", &*bearer).json(&body);
                 let response = request.send().await.expect("an answer");
-                let status = response.status();
-                let text = response.text().await.expect("a body");
-                assert_eq!(status, 201, "{text}");
-                latencies.push(sent.elapsed());
+                let status = response.status().as_u16();
+                let answer: Value = response.json().await.expect("a body");
+                assert!(matches!(status, 201 | 409), "{answer}");
+                answers.push((sent.elapsed(), answer["number"].as_str().map(str::to_owned)));
             }
-            latencies
+            answers
         });
     }
-    let mut latencies: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
+    let answers: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
     let elapsed = began.elapsed();
+    let mut grants = BTreeMap::<&str, usize>::new();
+    for number in answers.iter().filter_map(|(_, number)| number.as_deref()) {
+        *grants.entry(number).or_default() += 1;
+    }
+    let failed = answers.iter().filter(|(_, number)| number.is_none()).count();
+    let doubles = grants.values().map(|times| times - 1).sum();
+    let mut latencies: Vec<_> = answers.into_iter().map(|(latency, _)| latency).collect();
     latencies.sort();
-    Measured { elapsed, latencies }
+    Measured { elapsed, latencies, failed, doubles }
 }
