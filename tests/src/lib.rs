@@ -14,7 +14,7 @@ use dialpool_domain::place::Place;
 use dialpool_domain::pool::{HoldHours, NewNumber, ReleaseReason};
 use dialpool_domain::time::Duration;
 use dialpool_domain::{AssignmentId, CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp, TraceId};
-use dialpool_dynamo::{Added, Assigned, Changed, Commanded, Imported, Request, Store};
+use dialpool_dynamo::{Added, Assigned, Changed, Commanded, Company, Imported, Request, Store};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -115,14 +115,10 @@ impl World {
 
     /// A request for a number, for 18 hours.
     pub fn request(&self, lead: &str) -> Request {
-        Request {
-            company: self.company.clone(),
-            lead: lead.parse().expect("a lead"),
-            place: Place::default(),
-            hold: HoldHours::default(),
-            assignment_id: AssignmentId::new(self.now(), self.local.entropy.next_u128()),
-            must_dial: false,
-        }
+        let company = Company::new(self.company.clone(), "Acme");
+        let assignment_id = AssignmentId::new(self.now(), self.local.entropy.next_u128());
+        let lead = lead.parse().expect("a lead");
+        Request::new(&company, lead, Place::default(), HoldHours::default(), assignment_id)
     }
 
     /// Asks for a number for a lead.

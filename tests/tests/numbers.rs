@@ -4,7 +4,7 @@ use dialpool::audit::Stage;
 use dialpool_domain::event::EventData;
 use dialpool_domain::time::Duration;
 use dialpool_domain::usage::Limits;
-use dialpool_dynamo::{Assigned, CompanySettings};
+use dialpool_dynamo::{Assigned, Company};
 use dialpool_tests::World;
 use rand::rngs::ChaCha12Rng;
 use rand::{Rng, SeedableRng};
@@ -22,13 +22,7 @@ fn number(assigned: &Assigned) -> &str {
 
 async fn limits(world: &World, limits: Limits) {
     let company = world.store().company(&world.company).await.expect("an answer").expect("a company");
-    let settings = CompanySettings {
-        label: company.label,
-        hold_hours: company.hold_hours,
-        local_presence: true,
-        limits,
-    };
-    let changed = world.store().change_company(&world.company, &settings).await.expect("an answer");
+    let changed = world.store().change_company(&Company { limits, ..company }).await.expect("an answer");
     assert!(changed.is_some());
 }
 

@@ -116,7 +116,9 @@ impl CallDispatcher {
         trace_id: &TraceId,
     ) -> Result<Tried, DispatchError> {
         let cause = &self.cause(trace_id);
-        let Some(contact) = self.store.contact(&campaign.id, phone).await? else {
+        let (contact, company) =
+            tokio::try_join!(self.store.contact(&campaign.id, phone), self.store.company(&campaign.company))?;
+        let (Some(contact), Some(company)) = (contact, company) else {
             return Ok(Tried::Passed);
         };
         match &contact.state {
@@ -130,13 +132,11 @@ impl CallDispatcher {
         let Some(basis) = self.lawful(cause, campaign, &contact).await? else {
             return Ok(Tried::Passed);
         };
+        let assignment_id = AssignmentId::new(cause.at, self.start.entropy.next_u128());
+        let place = contact.address.place(&contact.phone);
         let request = Request {
-            company: campaign.company.clone(),
-            lead: contact.lead.clone(),
-            place: contact.address.place(&contact.phone),
-            hold: campaign.hold_hours,
-            assignment_id: AssignmentId::new(cause.at, self.start.entropy.next_u128()),
             must_dial: true,
+            ..Request::new(&company, contact.lead.clone(), place, campaign.hold_hours, assignment_id)
         };
         match self.store.assign(cause, &request).await? {
             Assigned::Granted(hold, _) | Assigned::AlreadyHeld(hold) => {

@@ -1,24 +1,34 @@
-//! The company of the caller's key: its settings.
+//! Companies: the settings of the caller's own; for an operator, all of them.
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
+use dialpool_domain::CompanyId;
+use dialpool_domain::place::Zone;
 use dialpool_domain::pool::HoldHours;
-use dialpool_domain::usage::Limits;
-use dialpool_dynamo::{Company, CompanySettings};
-use dialpool_runtime::http::{Api, Body, Caller, Problem};
+use dialpool_domain::usage::{Limits, Thresholds};
+use dialpool_dynamo::{Company, PoolSummary};
+use dialpool_runtime::http::{Api, Body, Caller, Operator, Parameters, Problem, issue_api_key};
 use serde::{Deserialize, Serialize};
 
+/// The most companies of one answer: the pool of each is read.
+const MOST_COMPANIES: i32 = 50;
+
 /// What is to be changed; what is left out stays.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SettingsRequest {
     name: Option<String>,
     hold_hours: Option<HoldHours>,
     local_presence: Option<bool>,
-    limits: Option<LimitsRequest>,
+    zone: Option<Zone>,
+    #[serde(default)]
+    limits: LimitsRequest,
+    #[serde(default)]
+    thresholds: ThresholdsRequest,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LimitsRequest {
     per_day: Option<u32>,
@@ -27,26 +37,84 @@ struct LimitsRequest {
     warm_up: Option<[u32; 3]>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ThresholdsRequest {
+    fit: Option<u8>,
+    sick: Option<u8>,
+    rest_days: Option<u32>,
+    answers_drop_percent: Option<u32>,
+    answers_drop_calls: Option<u32>,
+    sticky_days: Option<u32>,
+    inbound_days: Option<u32>,
+    utilisation: Option<[u8; 2]>,
+}
+
+/// A company to be made.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CompanyRequest {
+    company: CompanyId,
+    #[serde(default)]
+    settings: SettingsRequest,
+}
+
+/// Which companies.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Which {
+    after: Option<CompanyId>,
+    limit: Option<i32>,
+}
+
 #[derive(Debug, Serialize)]
 pub(crate) struct CompanyView {
-    company: String,
+    company: CompanyId,
     name: String,
-    hold_hours: u32,
+    hold_hours: HoldHours,
     local_presence: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    zone: Option<Zone>,
     limits: Limits,
+    thresholds: Thresholds,
     /// Of 100 calls from its numbers, so many are answered; none: too few calls yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     answer_rate_percent: Option<f64>,
 }
 
+/// A new company, with the key that opens it, which is shown this once.
+#[derive(Debug, Serialize)]
+pub(crate) struct NewCompanyView {
+    #[serde(flatten)]
+    company: CompanyView,
+    api_key: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Companies {
+    companies: Vec<CompanyWithPool>,
+    /// The `after` of the next page; none: this was the last.
+    next: Option<CompanyId>,
+}
+
+#[derive(Debug, Serialize)]
+struct CompanyWithPool {
+    #[serde(flatten)]
+    company: CompanyView,
+    pool: PoolSummary,
+    utilisation_percent: u64,
+}
+
 impl From<Company> for CompanyView {
     fn from(company: Company) -> Self {
         Self {
-            company: company.company.to_string(),
+            company: company.company,
             name: company.label,
-            hold_hours: company.hold_hours.into(),
+            hold_hours: company.hold_hours,
             local_presence: company.local_presence,
+            zone: company.zone,
             limits: company.limits,
+            thresholds: company.thresholds,
             answer_rate_percent: company.usual_rate.map(|thousandths| f64::from(thousandths) / 10.0),
         }
     }
@@ -63,43 +131,116 @@ pub(crate) async fn change(
     Body(request): Body<SettingsRequest>,
 ) -> Result<Json<CompanyView>, Problem> {
     let company = api.store.company(&caller.company).await?.ok_or_else(|| Problem::not_found("company"))?;
-    let asked = request.limits.unwrap_or(LimitsRequest {
-        per_day: None,
-        per_hour: None,
-        rest_minutes: None,
-        warm_up: None,
-    });
-    let limits = Limits {
-        per_day: within("limits.per_day", asked.per_day.unwrap_or(company.limits.per_day), 1, 1_000)?,
-        per_hour: within("limits.per_hour", asked.per_hour.unwrap_or(company.limits.per_hour), 1, 60)?,
-        rest_minutes: within(
-            "limits.rest_minutes",
-            asked.rest_minutes.unwrap_or(company.limits.rest_minutes),
-            0,
-            1_440,
-        )?,
-        warm_up: asked.warm_up.unwrap_or(company.limits.warm_up),
-    };
-    for calls in limits.warm_up {
-        within("limits.warm_up", calls, 1, 1_000)?;
-    }
-    if request.name.as_ref().is_some_and(|name| name.is_empty() || name.chars().count() > 100) {
-        return Err(Problem::field("name", "has 1 to 100 characters"));
-    }
-    let settings = CompanySettings {
-        label: request.name.unwrap_or(company.label),
-        hold_hours: request.hold_hours.unwrap_or(company.hold_hours),
-        local_presence: request.local_presence.unwrap_or(company.local_presence),
-        limits,
-    };
-    let changed = api.store.change_company(&caller.company, &settings).await?;
+    let changed = api.store.change_company(&request.apply("", company)?).await?;
     changed.map(|company| Json(company.into())).ok_or_else(|| Problem::not_found("company"))
 }
 
-fn within(field: &'static str, value: u32, least: u32, most: u32) -> Result<u32, Problem> {
-    if (least..=most).contains(&value) {
-        Ok(value)
-    } else {
-        Err(Problem::field(field, format!("is {least} to {most}")))
+/// Makes a company and its first key. 409: it is there already.
+pub(crate) async fn create(
+    State(api): State<Api>,
+    _: Operator,
+    Body(request): Body<CompanyRequest>,
+) -> Result<(StatusCode, Json<NewCompanyView>), Problem> {
+    let company = Company::new(request.company.clone(), request.company.as_str());
+    let company = request.settings.apply("settings.", company)?;
+    if !api.store.create_company(&company).await? {
+        return Err(Problem::conflict(format!("company: there is one of the id {}", company.company)));
+    }
+    let api_key = issue_api_key(&api.store, &api.entropy, Some(&company.company)).await?;
+    Ok((StatusCode::CREATED, Json(NewCompanyView { company: company.into(), api_key })))
+}
+
+/// The companies, by id, with the use of their pools.
+pub(crate) async fn list(
+    State(api): State<Api>,
+    _: Operator,
+    Parameters(which): Parameters<Which>,
+) -> Result<Json<Companies>, Problem> {
+    let limit = which.limit.unwrap_or(20);
+    if !(1..=MOST_COMPANIES).contains(&limit) {
+        return Err(Problem::field("limit", format!("is 1 to {MOST_COMPANIES}")));
+    }
+    let (found, next) = api.store.companies(which.after.as_ref(), limit).await?;
+    let now = api.clock.now();
+    let mut companies = Vec::with_capacity(found.len());
+    for company in found {
+        let pool = api.store.pool_summary(now, &company.company).await?;
+        let utilisation_percent = pool.utilisation_percent();
+        companies.push(CompanyWithPool { company: company.into(), pool, utilisation_percent });
+    }
+    Ok(Json(Companies { companies, next }))
+}
+
+impl SettingsRequest {
+    /// The settings with what is asked for. `of`: what the names of the fields begin with.
+    fn apply(self, of: &str, company: Company) -> Result<Company, Problem> {
+        let Self { limits, thresholds, .. } = self;
+        if self.name.as_ref().is_some_and(|name| name.is_empty() || name.chars().count() > 100) {
+            return Err(Problem::field(format!("{of}name"), "has 1 to 100 characters"));
+        }
+        let within = |field: &str, asked: Option<u32>, known: u32, least: u32, most: u32| {
+            let value = asked.unwrap_or(known);
+            if (least..=most).contains(&value) {
+                Ok(value)
+            } else {
+                Err(Problem::field(format!("{of}{field}"), format!("is {least} to {most}")))
+            }
+        };
+        let known = company.limits;
+        for calls in limits.warm_up.unwrap_or(known.warm_up) {
+            within("limits.warm_up", Some(calls), calls, 1, 1_000)?;
+        }
+        let new_limits = Limits {
+            per_day: within("limits.per_day", limits.per_day, known.per_day, 1, 1_000)?,
+            per_hour: within("limits.per_hour", limits.per_hour, known.per_hour, 1, 60)?,
+            rest_minutes: within("limits.rest_minutes", limits.rest_minutes, known.rest_minutes, 0, 1_440)?,
+            warm_up: limits.warm_up.unwrap_or(known.warm_up),
+        };
+        let known = company.thresholds;
+        let (asked, days) = (thresholds, |field, asked, known| within(field, asked, known, 1, 366));
+        let new_thresholds = Thresholds {
+            fit: asked.fit.unwrap_or(known.fit),
+            sick: asked.sick.unwrap_or(known.sick),
+            rest_days: days("thresholds.rest_days", asked.rest_days, known.rest_days)?,
+            answers_drop_percent: within(
+                "thresholds.answers_drop_percent",
+                asked.answers_drop_percent,
+                known.answers_drop_percent,
+                1,
+                100,
+            )?,
+            answers_drop_calls: within(
+                "thresholds.answers_drop_calls",
+                asked.answers_drop_calls,
+                known.answers_drop_calls,
+                1,
+                10_000,
+            )?,
+            sticky_days: within("thresholds.sticky_days", asked.sticky_days, known.sticky_days, 0, 366)?,
+            inbound_days: within("thresholds.inbound_days", asked.inbound_days, known.inbound_days, 0, 366)?,
+            utilisation: asked.utilisation.unwrap_or(known.utilisation),
+        };
+        if new_thresholds.fit > 100 || new_thresholds.sick > new_thresholds.fit {
+            return Err(Problem::field(
+                format!("{of}thresholds.sick"),
+                "is at most `fit`, and that at most 100",
+            ));
+        }
+        let [low, high] = new_thresholds.utilisation;
+        if low >= high || high > 100 {
+            return Err(Problem::field(
+                format!("{of}thresholds.utilisation"),
+                "is two percentages, the lower first",
+            ));
+        }
+        Ok(Company {
+            label: self.name.unwrap_or(company.label),
+            hold_hours: self.hold_hours.unwrap_or(company.hold_hours),
+            local_presence: self.local_presence.unwrap_or(company.local_presence),
+            zone: self.zone.or(company.zone),
+            limits: new_limits,
+            thresholds: new_thresholds,
+            ..company
+        })
     }
 }

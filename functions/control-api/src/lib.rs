@@ -88,7 +88,9 @@ pub fn router(start: &Start) -> Result<Router, StartError> {
         .route("/v1/campaigns/{id}/cancel", post(campaigns::cancel))
         .route("/v1/calls/{id}", get(call))
         .route("/v1/suppressions", post(suppress));
-    let routes = with_idempotency(routes, state.clone()).with_state(state);
+    // An answer with a new key in it is kept nowhere.
+    let companies = Router::new().route("/v1/companies", get(company::list).post(company::create));
+    let routes = with_idempotency(routes, state.clone()).merge(companies).with_state(state);
     Ok(edge(routes, start.entropy.clone(), BODY_LIMIT_BYTES))
 }
 

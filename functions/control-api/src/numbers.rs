@@ -7,16 +7,13 @@ use axum::extract::State;
 use dialpool_domain::place::{AreaCode, State as Region};
 use dialpool_domain::pool::{Registration, ReleaseReason};
 use dialpool_domain::time::Duration;
-use dialpool_domain::usage::{Day, Health, Label, zone_of};
+use dialpool_domain::usage::{Day, Health, Label};
 use dialpool_domain::{AssignmentId, LeadId, PhoneNumber, Timestamp};
 use dialpool_dynamo::{
     Changed, Company, NumberChange, NumberChanged, NumberState, PoolReport, PoolSummary, Standing,
 };
 use dialpool_runtime::http::{Api, Body, Caller, IdIn, Parameters, Problem};
 use serde::{Deserialize, Serialize};
-
-/// An inbound call is its last holder's for so long after the hold (P11).
-const HELD_LATELY: Duration = Duration::from_hours(30 * 24);
 
 /// The longest that an operator puts a number aside.
 const LONGEST_QUARANTINE: Duration = Duration::from_hours(366 * 24);
@@ -124,7 +121,7 @@ struct Overdue {
 impl NumberView {
     fn of(number: NumberState, now: Timestamp, company: &Company) -> Self {
         let (Day { begun, answered, .. }, limit) =
-            number.usage.today_of(now, &zone_of(&number.number), &company.limits);
+            number.usage.today_of(now, &company.zone_of(&number.number), &company.limits);
         Self {
             standing: number.standing(now),
             health: number.health(now, company),
@@ -319,20 +316,22 @@ pub(crate) async fn register(
     change(&api, &caller, &number, NumberChange::Register(registration)).await
 }
 
-/// Whose call or text on a number is: of the lead that holds it, else of the last within 30 days (P11).
+/// Whose call or text on a number is: of the lead that holds it, else of the last one lately (P11).
 pub(crate) async fn lead(
     State(api): State<Api>,
     caller: Caller,
     IdIn(number): IdIn<PhoneNumber>,
 ) -> Result<Json<LeadOfNumber>, Problem> {
+    let company = api.company(caller.at, &caller.company).await?;
     let owner = api.store.owner_of(caller.at, &number).await?;
     let owner = owner.filter(|owner| owner.company == caller.company);
     let owner = owner.ok_or_else(|| Problem::not_found("number"))?;
-    let lately = owner.held_before.filter(|(_, until)| caller.at.since(*until) <= HELD_LATELY);
+    let lately =
+        owner.held_before.filter(|(_, until)| caller.at.since(*until) <= company.thresholds.inbound());
     let (lead, holds, held_until) = match (owner.held_by, lately) {
         (Some(lead), _) => (lead, true, None),
         (None, Some((lead, until))) => (lead, false, Some(until)),
-        (None, None) => return Err(Problem::not_found("lead: nobody held the number within 30 days")),
+        (None, None) => return Err(Problem::not_found("lead: nobody held the number lately")),
     };
     Ok(Json(LeadOfNumber { number, lead, holds, held_until, last_assistant: owner.last_assistant }))
 }

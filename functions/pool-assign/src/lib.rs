@@ -82,14 +82,8 @@ async fn assign(
         area: place.area.clone(),
         region: place.state.clone(),
     });
-    let request = Request {
-        company: caller.company.clone(),
-        lead: request.lead,
-        place: if company.local_presence { place } else { Place::default() },
-        hold,
-        assignment_id: AssignmentId::new(caller.at, api.entropy.next_u128()),
-        must_dial: false,
-    };
+    let assignment_id = AssignmentId::new(caller.at, api.entropy.next_u128());
+    let request = Request::new(&company, request.lead, place, hold, assignment_id);
     let assigned = api.store.assign(&caller.cause(), &request).await?;
     let has_none = matches!(assigned, Assigned::Exhausted { .. } | Assigned::AtLimit { .. });
     if let Some(waiting) = waiting.filter(|_| has_none) {

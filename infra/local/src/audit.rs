@@ -9,6 +9,7 @@ use dialpool_domain::event::{Event, EventData};
 use dialpool_domain::law::Whereabouts;
 use dialpool_domain::law::{self, Rules, Window};
 use dialpool_domain::outcome::Outcome;
+use dialpool_domain::place::Zone;
 use dialpool_domain::pool::CLOCK_SKEW;
 use dialpool_domain::time::Duration;
 use dialpool_domain::usage::{Limits, zone_of};
@@ -282,10 +283,11 @@ impl Books {
 
     /// No number calls more often in an hour or in a day of its zone than its company allows, nor before it rested (P7).
     fn check_number_limits(&self, wrong: &mut Vec<Violation>) {
-        let limits: BTreeMap<&str, Limits> = self
+        let settings: BTreeMap<&str, (Limits, Option<Zone>)> = self
             .items_of("PeopleTable", "COMPANY")
             .map(|item| {
-                (text(item, "company"), serde_json::from_value(item["limits"].clone()).unwrap_or_default())
+                let limits = serde_json::from_value(item["limits"].clone()).unwrap_or_default();
+                (text(item, "company"), (limits, text(item, "zone").parse().ok()))
             })
             .collect();
         let mut ends: BTreeMap<String, Timestamp> = BTreeMap::new();
@@ -307,8 +309,8 @@ impl Books {
         }
         for (number, mut claims) in by_number {
             claims.sort_by_key(|(at, _)| *at);
-            let zone = zone_of(number);
-            let limits = limits.get(claims[0].1.company.as_str()).copied().unwrap_or_default();
+            let (limits, zone) = settings.get(claims[0].1.company.as_str()).cloned().unwrap_or_default();
+            let zone = zone_of(number, zone.as_ref());
             for (index, (at, _)) in claims.iter().enumerate() {
                 let date = at.in_zone(&zone).date();
                 let before = &claims[..=index];

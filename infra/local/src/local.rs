@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CompanyId, Timestamp};
-use dialpool_dynamo::{Company, NewApiKey};
-use dialpool_runtime::http::api_key_text;
+use dialpool_dynamo::Company;
+use dialpool_runtime::http::issue_api_key;
 use dialpool_runtime::{Clock, Entropy};
 
 use crate::engine::{Engine, Intercept};
@@ -121,12 +121,9 @@ impl Local {
     /// When the store gives no answer.
     pub async fn company(&self, company: &CompanyId, name: &str) -> anyhow::Result<String> {
         let tenant = Company::new(company.clone(), name);
-        self.stack.store.put_company(&tenant).await?;
-        let key_id = format!("{:016x}", self.entropy.next_u64());
-        let secret = format!("{:032x}{:032x}", self.entropy.next_u128(), self.entropy.next_u128());
-        let new = NewApiKey { key_id: &key_id, secret: &secret, company, valid_until: None };
-        anyhow::ensure!(self.stack.store.put_api_key(&new).await?, "the key id {key_id} is taken");
-        Ok(api_key_text(&key_id, &secret))
+        let store = &self.stack.store;
+        let _is_new = store.create_company(&tenant).await?;
+        Ok(issue_api_key(store, &self.entropy, Some(company)).await?)
     }
 }
 

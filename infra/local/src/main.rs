@@ -36,7 +36,11 @@ enum Action {
     /// Makes a company, or another key to one; prints the key, which is shown only once.
     Key {
         /// The company: 1 to 40 of a-z, 0-9, - and _.
-        company: CompanyId,
+        #[arg(required_unless_present = "operator", conflicts_with = "operator")]
+        company: Option<CompanyId>,
+        /// Makes an operator's key: it makes and lists companies, and opens none.
+        #[arg(long)]
+        operator: bool,
     },
     /// Runs a whole campaign against the simulated provider, in virtual time, and checks the invariants.
     Demo {
@@ -113,8 +117,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Action::Pool { company, watch } => {
             real_time()?.block_on(serve::show_pool(&place, &company, watch)).map(|()| ExitCode::SUCCESS)
         }
-        Action::Key { company } => {
-            real_time()?.block_on(serve::make_key(&place, &company)).map(|()| ExitCode::SUCCESS)
+        Action::Key { company, operator: _ } => {
+            real_time()?.block_on(serve::make_key(&place, company.as_ref())).map(|()| ExitCode::SUCCESS)
         }
         Action::Import(Import::Numbers { file, company, dry_run }) => {
             real_time()?.block_on(serve::import_numbers(&place, &file, &company, dry_run))

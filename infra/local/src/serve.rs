@@ -17,9 +17,9 @@ use dialpool_domain::event::Cause;
 use dialpool_domain::pool::HoldHours;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CampaignId, CompanyId, Timestamp, TraceId};
-use dialpool_dynamo::{Company, NewApiKey, Store, Tables};
+use dialpool_dynamo::{Company, Store, Tables};
 use dialpool_providers::http::Transport;
-use dialpool_runtime::http::api_key_text;
+use dialpool_runtime::http::issue_api_key;
 use dialpool_runtime::{Clock, Entropy};
 use tokio::net::TcpListener;
 
@@ -266,16 +266,8 @@ async fn first_key(engine: &Engine, store: &Store, entropy: &Entropy) -> anyhow:
 }
 
 async fn new_key(store: &Store, company: &CompanyId, entropy: &Entropy) -> anyhow::Result<String> {
-    if store.company(company).await?.is_none() {
-        let label = company.to_string();
-        let tenant = Company::new(company.clone(), label);
-        store.put_company(&tenant).await?;
-    }
-    let key_id = format!("{:016x}", entropy.next_u64());
-    let secret = format!("{:032x}{:032x}", entropy.next_u128(), entropy.next_u128());
-    let new = NewApiKey { key_id: &key_id, secret: &secret, company, valid_until: None };
-    anyhow::ensure!(store.put_api_key(&new).await?, "the key id {key_id} is taken");
-    Ok(api_key_text(&key_id, &secret))
+    let _is_new = store.create_company(&Company::new(company.clone(), company.as_str())).await?;
+    Ok(issue_api_key(store, entropy, Some(company)).await?)
 }
 
 fn welcome(address: &SocketAddr, key: &str, simulated: bool, folder: &Path, now: Timestamp) {
@@ -295,13 +287,18 @@ fn welcome(address: &SocketAddr, key: &str, simulated: bool, folder: &Path, now:
     println!("  curl -s http://{address}/v1/pool -H \"Authorization: Bearer $DIALPOOL_KEY\"");
 }
 
-/// Makes a company, or another key to it, and prints the key.
+/// Makes a company, or another key to it, and prints the key; without a company, an operator's.
 ///
 /// # Errors
 /// When the store gives no answer.
-pub async fn make_key(place: &Place, company: &CompanyId) -> anyhow::Result<()> {
+pub async fn make_key(place: &Place, company: Option<&CompanyId>) -> anyhow::Result<()> {
     let entropy = Entropy::system().map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
-    println!("{}", new_key(&place.store().await?, company, &entropy).await?);
+    let store = place.store().await?;
+    let key = match company {
+        Some(company) => new_key(&store, company, &entropy).await?,
+        None => issue_api_key(&store, &entropy, None).await?,
+    };
+    println!("{key}");
     Ok(())
 }
 

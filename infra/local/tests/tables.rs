@@ -12,9 +12,9 @@ use dialpool::simulator::{Config, Ending, Script, Simulator};
 use dialpool::stack::{Loopback, Options, Stack, transport_to};
 use dialpool::template::{Template, Trigger};
 use dialpool_domain::time::Duration;
-use dialpool_dynamo::{Company, NewApiKey};
+use dialpool_dynamo::Company;
 use dialpool_runtime::Entropy;
-use dialpool_runtime::http::api_key_text;
+use dialpool_runtime::http::issue_api_key;
 use serde_json::{Value, json};
 use serde_norway::Value as Yaml;
 use tower::ServiceExt;
@@ -197,6 +197,11 @@ async fn everything_arrives(world: &World) {
     let other_id =
         "phone,vapi_id,call_count\n+14155550103,pn-4,150\n+14155550104,pn-5,150\n+14155550105,pn-6,1\n";
     assert_eq!(world.post("/v1/numbers/import", "text/csv", other_id).await.0, 200);
+    let company = json!({ "company": "other" }).to_string();
+    for (method, body) in [("POST", company.as_str()), ("GET", "")] {
+        let answer = world.send_as(&world.operator, method, "/v1/companies", "application/json", body).await;
+        assert!(answer.0 < 300, "{answer:?}");
+    }
     let settings = json!({ "limits": { "per_day": 50 } }).to_string();
     assert_eq!(world.send("PATCH", "/v1/company", "application/json", &settings).await.0, 200);
     assert_eq!(world.ask("/v1/numbers/+14155550104/drain", &Value::Null).await.0, 200);
@@ -287,6 +292,7 @@ struct World {
     api: Router,
     simulator: Simulator,
     key: String,
+    operator: String,
     entropy: Entropy,
     _stacks: Vec<Stack>,
 }
@@ -344,10 +350,10 @@ impl World {
         let store = engine.store();
         let company = "acme".parse().expect("a company");
         let tenant = Company::new(company, "Acme");
-        store.put_company(&tenant).await.expect("a company");
-        let key = NewApiKey { key_id: "k", secret: "s", company: &tenant.company, valid_until: None };
-        assert!(store.put_api_key(&key).await.expect("a key"));
-        Self { api, simulator, key: api_key_text("k", "s"), entropy, _stacks: stacks }
+        assert!(store.create_company(&tenant).await.expect("a company"));
+        let key = issue_api_key(&store, &entropy, Some(&tenant.company)).await.expect("a key");
+        let operator = issue_api_key(&store, &entropy, None).await.expect("a key");
+        Self { api, simulator, key, operator, entropy, _stacks: stacks }
     }
 
     /// Makes and starts a campaign with these contacts.
@@ -374,10 +380,21 @@ impl World {
     }
 
     async fn send(&self, method: &str, path: &str, content_type: &str, body: &str) -> (u16, Value) {
+        self.send_as(&self.key, method, path, content_type, body).await
+    }
+
+    async fn send_as(
+        &self,
+        key: &str,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: &str,
+    ) -> (u16, Value) {
         let request = http::Request::builder()
             .method(method)
             .uri(path)
-            .header("authorization", format!("Bearer {}", self.key))
+            .header("authorization", format!("Bearer {key}"))
             .header("idempotency-key", format!("{:x}", self.entropy.next_u64()))
             .header("x-vapi-secret", "secret")
             .header("content-type", content_type)

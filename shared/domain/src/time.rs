@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 pub use std::time::Duration;
 
+pub use jiff::tz::TimeZone;
+
 /// A moment in UTC with millisecond precision.
 ///
 /// Text is RFC 3339 (`2026-03-02T15:04:05.678Z`); stored items carry milliseconds since 1970.

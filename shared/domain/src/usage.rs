@@ -28,15 +28,6 @@ const HEALTH_DAYS: i64 = 7;
 /// Fewer ended calls than this say nothing of a number.
 const FEWEST_CALLS: u32 = 20;
 
-/// A number under this health is not used.
-pub const FIT: u8 = 50;
-
-/// A number under this health rests for [`SICK_REST`], and is new after it.
-pub const SICK: u8 = 40;
-
-/// How long a number rests that did badly.
-pub const SICK_REST: Duration = Duration::from_hours(30 * 24);
-
 /// An answered call shorter than this was hung up on sight.
 pub const SHORT_CALL: Duration = Duration::from_secs(6);
 
@@ -70,6 +61,64 @@ impl Limits {
         let week = usize::try_from(age.max(0) / 7).unwrap_or(usize::MAX);
         self.warm_up.get(week).map_or(self.per_day, |warm_up| (*warm_up).min(self.per_day))
     }
+}
+
+/// From where on something is done about a company's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Thresholds {
+    /// A number under this health is not used (P8).
+    pub fit: u8,
+    /// A number under this health rests for `rest_days`, and is new after it.
+    pub sick: u8,
+    /// Days that a number rests that did badly.
+    pub rest_days: u32,
+    /// By how many percent fewer calls have to be answered than before until it is told (P9).
+    pub answers_drop_percent: u32,
+    /// Calls on two days without which that says nothing.
+    pub answers_drop_calls: u32,
+    /// Days for which a lead gets the number that it had before (P10).
+    pub sticky_days: u32,
+    /// Days for which an inbound call is the last holder's (P11).
+    pub inbound_days: u32,
+    /// Percent of a pool in use that are told, the lower first (P12).
+    pub utilisation: [u8; 2],
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self {
+            fit: 50,
+            sick: 40,
+            rest_days: 30,
+            answers_drop_percent: 40,
+            answers_drop_calls: 50,
+            sticky_days: 90,
+            inbound_days: 30,
+            utilisation: [80, 95],
+        }
+    }
+}
+
+impl Thresholds {
+    /// How long a number rests that did badly.
+    pub fn rest(&self) -> Duration {
+        days(self.rest_days)
+    }
+
+    /// For how long a lead gets the number that it had before.
+    pub fn sticky(&self) -> Duration {
+        days(self.sticky_days)
+    }
+
+    /// For how long an inbound call is the last holder's.
+    pub fn inbound(&self) -> Duration {
+        days(self.inbound_days)
+    }
+}
+
+fn days(days: u32) -> Duration {
+    Duration::from_hours(24 * u64::from(days))
 }
 
 /// The calls from a number on one day of its zone.
@@ -145,9 +194,10 @@ pub struct HealthPart {
     pub seen: String,
 }
 
-/// The zone in which a number's days are counted: of its area code, of UTC when that has none.
-pub fn zone_of(number: &PhoneNumber) -> jiff::tz::TimeZone {
-    Zone::of_phone(number).map_or(jiff::tz::TimeZone::UTC, |zone| zone.time_zone().clone())
+/// The zone in which a number's days are counted: of its area code; `otherwise`, or else UTC, when that has none.
+pub fn zone_of(number: &PhoneNumber, otherwise: Option<&Zone>) -> jiff::tz::TimeZone {
+    let zone = Zone::of_phone(number).or(otherwise.cloned());
+    zone.map_or(jiff::tz::TimeZone::UTC, |zone| zone.time_zone().clone())
 }
 
 impl Usage {
@@ -243,8 +293,7 @@ impl Usage {
     }
 
     /// The number did badly: it rests, what it did is forgotten, and it is new after that.
-    pub fn retire_for_a_while(&mut self, now: Timestamp, zone: &jiff::tz::TimeZone) {
-        let until = now + SICK_REST;
+    pub fn rest_and_begin_anew(&mut self, now: Timestamp, zone: &jiff::tz::TimeZone, until: Timestamp) {
         self.rest(until);
         self.new_on = Some(until.in_zone(zone).date());
         let today = now.in_zone(zone).date();
@@ -315,17 +364,18 @@ impl Usage {
         Health { score: 100 - u8::try_from(taken.min(100)).unwrap_or(100), parts }
     }
 
-    /// The first moment from `now` on at which the number is fit, should it not be used before: bad days fall out of
-    /// sight one by one. None: it does not get fit by waiting.
+    /// The first moment from `now` on at which the health of the number is at least `fit`, should it not be used before:
+    /// bad days fall out of sight one by one. None: it does not get fit by waiting.
     pub fn fit_at(
         &self,
         now: Timestamp,
         zone: &jiff::tz::TimeZone,
         usual_rate: Option<u32>,
         label: Label,
+        fit: u8,
     ) -> Option<Timestamp> {
         let today = now.in_zone(zone).date();
-        let fit = |date: Date| self.health_on(date, usual_rate, label).score >= FIT;
+        let fit = |date: Date| self.health_on(date, usual_rate, label).score >= fit;
         if fit(today) {
             return Some(now);
         }
@@ -333,16 +383,22 @@ impl Usage {
         days.find(|date| fit(*date)).and_then(|date| start_of(date, zone))
     }
 
-    /// Whether fewer people answer than did (P9): over the two latest days the rate is 40 % under that of the seven
-    /// days before, with at least 50 calls in those two.
-    pub fn answers_dropped(&self, now: Timestamp, zone: &jiff::tz::TimeZone) -> bool {
+    /// Whether fewer people answer than did (P9): over the two latest days the rate is so much under that of the seven days
+    /// before, with enough calls in those two.
+    pub fn answers_dropped(
+        &self,
+        now: Timestamp,
+        zone: &jiff::tz::TimeZone,
+        thresholds: &Thresholds,
+    ) -> bool {
         let date = now.in_zone(zone).date();
         let lately = self.sum(date, 2);
         let before = self.sum(date.saturating_sub(jiff::Span::new().days(2)), HEALTH_DAYS);
-        lately.ended >= 50
+        let left = u64::from(100u32.saturating_sub(thresholds.answers_drop_percent));
+        lately.ended >= thresholds.answers_drop_calls
             && before.ended >= FEWEST_CALLS
-            && u64::from(lately.answered) * u64::from(before.ended) * 10
-                <= u64::from(before.answered) * u64::from(lately.ended) * 6
+            && u64::from(lately.answered) * u64::from(before.ended) * 100
+                <= u64::from(before.answered) * u64::from(lately.ended) * left
             && before.answered > 0
     }
 
@@ -459,8 +515,8 @@ mod tests {
         let health = usage.health(now, &zone, Some(400), Label::None);
 
         assert_eq!(health.score, 100 - 35 - 20);
-        assert!(usage.fit_at(now, &zone, Some(400), Label::None) > Some(now + HOUR * 24 * 6));
-        assert_eq!(usage.fit_at(now, &zone, Some(400), Label::Spam), None);
+        assert!(usage.fit_at(now, &zone, Some(400), Label::None, 50) > Some(now + HOUR * 24 * 6));
+        assert_eq!(usage.fit_at(now, &zone, Some(400), Label::Spam, 50), None);
     }
 
     #[test]
@@ -490,9 +546,9 @@ mod tests {
         }
         calls(&mut usage, day(7), 8, 25);
         calls(&mut usage, day(8), 7, 24);
-        assert!(!usage.answers_dropped(day(8), &zone), "49 calls are too few");
+        assert!(!usage.answers_dropped(day(8), &zone, &Thresholds::default()), "49 calls are too few");
         calls(&mut usage, day(8), 0, 1);
-        assert!(usage.answers_dropped(day(8), &zone));
+        assert!(usage.answers_dropped(day(8), &zone, &Thresholds::default()));
     }
 
     proptest! {

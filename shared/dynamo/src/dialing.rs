@@ -184,7 +184,7 @@ impl Store {
         let Some(provider_number_id) = number.vapi_id.clone() else {
             return Ok(Claimed::NumberNotAtProvider);
         };
-        let until = number.may_call_at(cause.at, &settings.limits);
+        let until = number.may_call_at(cause.at, &settings);
         if until > cause.at {
             return Ok(Claimed::NumberResting { until });
         }
@@ -218,7 +218,7 @@ impl Store {
                 claim,
                 &call,
                 &assignment,
-                &number.with_call_begun(cause.at, &settings.limits),
+                &number.with_call_begun(cause.at, &settings),
             )?)
             .await?;
         Ok(match transacted {

@@ -127,6 +127,13 @@ pub(crate) fn suppression(list: &str, hash: &str) -> Item {
     key(format!("SUP#{list}#{hash}"), "SUPPRESSION")
 }
 
+pub(crate) const COMPANIES: &str = "COMPANIES";
+
+/// A company, for those who list companies.
+pub(crate) fn listed_company(company: &CompanyId) -> Item {
+    key(COMPANIES.to_owned(), company.as_str())
+}
+
 pub(crate) fn company(company: &CompanyId) -> Item {
     key(format!("CO#{company}"), "COMPANY")
 }

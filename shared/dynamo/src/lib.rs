@@ -31,7 +31,7 @@ pub use journal::event_of_stream_image;
 pub use numbers::{
     Imported, NumberChange, NumberChanged, NumberOwner, NumberState, PoolReport, PoolSummary, Standing,
 };
-pub use people::{ApiKey, Company, CompanySettings, KeyFound, NewApiKey};
+pub use people::{ApiKey, Company, KeyFound, NewApiKey};
 pub use pool::{Assigned, Assignment, Changed, Request};
 pub use settlement::{Ended, Settlement, Told};
 pub use suppression::{PhoneHasher, Suppressed};

@@ -8,7 +8,7 @@ use dialpool_domain::outcome::Outcome;
 use dialpool_domain::place::{AreaCode, State};
 use dialpool_domain::pool::{NewNumber, Registration};
 use dialpool_domain::time::Duration;
-use dialpool_domain::usage::{FIT, Health, Label, Limits, SICK, SICK_REST, Usage, zone_of};
+use dialpool_domain::usage::{Health, Label, Thresholds, Usage};
 use dialpool_domain::{AssignmentId, CompanyId, LeadId, PhoneNumber, Timestamp};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
@@ -116,7 +116,7 @@ pub struct NumberState {
 impl NumberState {
     /// How well it does, beside the other numbers of its company.
     pub fn health(&self, now: Timestamp, company: &Company) -> Health {
-        self.usage.health(now, &zone_of(&self.number), company.usual_rate, self.label)
+        self.usage.health(now, &company.zone_of(&self.number), company.usual_rate, self.label)
     }
 
     /// What it is doing at `now`.
@@ -257,10 +257,11 @@ impl Store {
     ) -> Result<Imported, StoreError> {
         let now = cause.at;
         let history = &number.history;
-        let zone = zone_of(&number.number);
+        let settings = self.settings(company).await?;
+        let Thresholds { fit, sick, .. } = settings.thresholds;
         let rest_until = history.health.and_then(|health| match health {
-            0..SICK => Some(now + SICK_REST),
-            SICK..FIT => Some(now + UNFIT_REST),
+            health if health < sick => Some(now + settings.thresholds.rest()),
+            health if health < fit => Some(now + UNFIT_REST),
             _ => None,
         });
         // Who waited longest is next, also when it waited elsewhere.
@@ -268,7 +269,10 @@ impl Store {
         let held = history.held_by.as_ref().filter(|(_, until)| *until > now);
         let rest_until = rest_until.filter(|_| held.is_none());
         let available_at = rest_until.unwrap_or(available_at);
-        let usage = if history.calls == 0 { Usage::new(now, &zone) } else { Usage::elsewhere(rest_until) };
+        let usage = match history.calls {
+            0 => Usage::new(now, &settings.zone_of(&number.number)),
+            _ => Usage::elsewhere(rest_until),
+        };
         let item = NumberItem {
             e164: number.number.clone(),
             area: number.area.clone(),
@@ -658,8 +662,8 @@ impl NumberItem {
     }
 
     /// The earliest moment from `now` on at which a call from it may begin.
-    pub(crate) fn may_call_at(&self, now: Timestamp, limits: &Limits) -> Timestamp {
-        let at = self.usage.allowed_at(now, &zone_of(&self.e164), limits);
+    pub(crate) fn may_call_at(&self, now: Timestamp, company: &Company) -> Timestamp {
+        let at = self.usage.allowed_at(now, &company.zone_of(&self.e164), &company.limits);
         match (&self.quarantine, self.not_before) {
             (Some(_), Some(until)) => at.max(until),
             _ => at,
@@ -667,8 +671,8 @@ impl NumberItem {
     }
 
     /// The number when a call from it begins.
-    pub(crate) fn with_call_begun(mut self, now: Timestamp, limits: &Limits) -> Self {
-        self.usage.begin(now, &zone_of(&self.e164), limits);
+    pub(crate) fn with_call_begun(mut self, now: Timestamp, company: &Company) -> Self {
+        self.usage.begin(now, &company.zone_of(&self.e164), &company.limits);
         self.usage_version += 1;
         self
     }
@@ -681,15 +685,16 @@ impl NumberItem {
         outcome: Outcome,
         talked: Option<Duration>,
     ) -> (Self, Option<EventData>) {
-        let zone = zone_of(&self.e164);
+        let (zone, thresholds) = (company.zone_of(&self.e164), &company.thresholds);
         self.usage_version += 1;
         self.usage.end(ended_at, &zone, &company.limits, outcome, talked);
         let health = self.usage.health(ended_at, &zone, company.usual_rate, self.external_label).score;
-        let told = if health < SICK {
-            self.usage.retire_for_a_while(ended_at, &zone);
-            Some(EventData::NumberRested { number: self.e164.clone(), until: ended_at + SICK_REST, health })
+        let told = if health < thresholds.sick {
+            let until = ended_at + thresholds.rest();
+            self.usage.rest_and_begin_anew(ended_at, &zone, until);
+            Some(EventData::NumberRested { number: self.e164.clone(), until, health })
         } else if self.flagged_at.is_none_or(|at| ended_at.since(at) > FLAG_AGAIN)
-            && self.usage.answers_dropped(ended_at, &zone)
+            && self.usage.answers_dropped(ended_at, &zone, thresholds)
         {
             self.flagged_at = Some(ended_at);
             Some(EventData::NumberFlagged { number: self.e164.clone(), health })
@@ -703,10 +708,10 @@ impl NumberItem {
 
     /// Puts the moment before which it is not used where usage and health want it. A quarantine stays.
     fn settle_not_before(&mut self, now: Timestamp, company: &Company) {
-        let zone = zone_of(&self.e164);
+        let (zone, thresholds) = (company.zone_of(&self.e164), &company.thresholds);
         let allowed = self.usage.allowed_at(now, &zone, &company.limits);
-        let fit = self.usage.fit_at(now, &zone, company.usual_rate, self.external_label);
-        let rest = allowed.max(fit.unwrap_or(now + SICK_REST));
+        let fit = self.usage.fit_at(now, &zone, company.usual_rate, self.external_label, thresholds.fit);
+        let rest = allowed.max(fit.unwrap_or(now + thresholds.rest()));
         self.not_before = Some(match (&self.quarantine, self.not_before) {
             (Some(_), Some(until)) => rest.max(until),
             _ => rest,
@@ -745,7 +750,7 @@ impl NumberItem {
                 noted(&format!("label {label:?}").to_lowercase())
             }
             NumberChange::Complaint => {
-                self.usage.complaint(now, &zone_of(&number));
+                self.usage.complaint(now, &company.zone_of(&number));
                 self.settle_not_before(now, company);
                 noted("complaint")
             }

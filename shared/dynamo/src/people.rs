@@ -1,13 +1,15 @@
 //! Companies and the keys that their callers present.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use dialpool_domain::place::Zone;
 use dialpool_domain::pool::HoldHours;
-use dialpool_domain::usage::Limits;
-use dialpool_domain::{CompanyId, Timestamp, time::millis};
+use dialpool_domain::time::{TimeZone, millis};
+use dialpool_domain::usage::{Limits, Thresholds, zone_of};
+use dialpool_domain::{CompanyId, PhoneNumber, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::transaction::{Transacted, Write};
+use crate::transaction::{IntoAttribute, Transacted, Write};
 use crate::{Store, StoreError, items, keys};
 
 /// A tenant.
@@ -23,9 +25,15 @@ pub struct Company {
     /// The limits of its numbers (P7).
     #[serde(default)]
     pub limits: Limits,
+    /// From where on something is done about its numbers.
+    #[serde(default)]
+    pub thresholds: Thresholds,
     /// Whether a number near the lead is preferred (P6).
     #[serde(default = "yes")]
     pub local_presence: bool,
+    /// Where it is: the days of its numbers of no place are those of this zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<Zone>,
     /// Of 1,000 calls from its numbers, so many are answered: what a number's health is compared with. None: unknown yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usual_rate: Option<u32>,
@@ -43,23 +51,17 @@ impl Company {
             label: label.into(),
             hold_hours: HoldHours::default(),
             limits: Limits::default(),
+            thresholds: Thresholds::default(),
             local_presence: true,
+            zone: None,
             usual_rate: None,
         }
     }
-}
 
-/// What a company may change of itself.
-#[derive(Debug, Clone)]
-pub struct CompanySettings {
-    /// A name for people.
-    pub label: String,
-    /// How long a number is held for a lead when nothing else is said.
-    pub hold_hours: HoldHours,
-    /// Whether a number near the lead is preferred (P6).
-    pub local_presence: bool,
-    /// The limits of its numbers (P7).
-    pub limits: Limits,
+    /// The zone in which the days of one of its numbers are counted.
+    pub fn zone_of(&self, number: &PhoneNumber) -> TimeZone {
+        zone_of(number, self.zone.as_ref())
+    }
 }
 
 /// An API key as it is kept: never the secret, only its hash.
@@ -69,8 +71,9 @@ pub struct ApiKey {
     pub key_id: String,
     /// SHA-256 of the secret part, in hexadecimal digits. The secret has 256 random bits: a slow hash adds nothing.
     pub secret_sha256: String,
-    /// The one company that it opens.
-    pub company: CompanyId,
+    /// The one company that it opens; none: an operator's, which makes and lists companies and opens none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub company: Option<CompanyId>,
     /// From then on it opens nothing.
     #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<Timestamp>,
@@ -86,8 +89,8 @@ pub struct NewApiKey<'a> {
     pub key_id: &'a str,
     /// The secret part.
     pub secret: &'a str,
-    /// The one company that it opens.
-    pub company: &'a CompanyId,
+    /// The one company that it opens; none: an operator's.
+    pub company: Option<&'a CompanyId>,
     /// From then on it opens nothing; `None`: until it is revoked.
     pub valid_until: Option<Timestamp>,
 }
@@ -105,19 +108,49 @@ pub enum KeyFound {
 }
 
 impl Store {
-    /// Makes a company, or renames it; its settings stay when it is there already.
+    /// Makes a company. Answers whether it is new: one that is there stays as it is.
     ///
     /// # Errors
     /// When the store gives no answer; it can be repeated.
-    pub async fn put_company(&self, company: &Company) -> Result<(), StoreError> {
-        let key = keys::company(&company.company);
-        let insert = Write::insert(&self.tables.people, items::write("company", key.clone(), company)?);
-        if let Transacted::Refused(_) = self.transact(vec![insert]).await? {
-            let rename = Write::update(&self.tables.people, key, "SET label = :label")
-                .value(":label", company.label.as_str());
-            let _: Transacted = self.transact(vec![rename]).await?;
+    pub async fn create_company(&self, company: &Company) -> Result<bool, StoreError> {
+        let id = &company.company;
+        let writes = vec![
+            Write::insert(&self.tables.people, items::write("company", keys::company(id), company)?),
+            Write::insert(&self.tables.people, keys::listed_company(id)),
+        ];
+        Ok(matches!(self.transact(writes).await?, Transacted::Done))
+    }
+
+    /// The companies behind `after`, by id, and where the next page starts.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn companies(
+        &self,
+        after: Option<&CompanyId>,
+        limit: i32,
+    ) -> Result<(Vec<Company>, Option<CompanyId>), StoreError> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.tables.people)
+            .consistent_read(true)
+            .key_condition_expression("pk = :companies")
+            .expression_attribute_values(":companies", keys::COMPANIES.into_attribute())
+            .set_exclusive_start_key(after.map(keys::listed_company))
+            .limit(limit)
+            .send()
+            .await?;
+        let more = page.last_evaluated_key.is_some();
+        let mut companies = Vec::new();
+        for item in page.items.unwrap_or_default() {
+            let id = item.get("sk").and_then(|sk| sk.as_s().ok()).and_then(|id| id.parse().ok());
+            if let Some(id) = id {
+                companies.extend(self.company(&id).await?);
+            }
         }
-        Ok(())
+        let next = companies.last().filter(|_| more).map(|company| company.company.clone());
+        Ok((companies, next))
     }
 
     /// A company.
@@ -128,27 +161,27 @@ impl Store {
         self.get("company", &self.tables.people, keys::company(company)).await
     }
 
-    /// Changes the settings of a company; none when there is no such company.
+    /// Changes the settings of a company; `usual_rate` is none of them. None when there is no such company.
     ///
     /// # Errors
     /// When the store gives no answer; it can be repeated.
-    pub async fn change_company(
-        &self,
-        company: &CompanyId,
-        settings: &CompanySettings,
-    ) -> Result<Option<Company>, StoreError> {
+    pub async fn change_company(&self, settings: &Company) -> Result<Option<Company>, StoreError> {
         let write = Write::update(
             &self.tables.people,
-            keys::company(company),
-            "SET label = :label, hold_hours = :hours, local_presence = :local, limits = :limits",
+            keys::company(&settings.company),
+            "SET label = :label, hold_hours = :hours, local_presence = :local, limits = :limits, \
+             thresholds = :thresholds, #zone = :zone",
         )
         .when("attribute_exists(pk)")
+        .name("#zone", "zone")
         .value(":label", settings.label.as_str())
         .value(":hours", u64::from(u32::from(settings.hold_hours)))
         .value(":local", AttributeValue::Bool(settings.local_presence))
-        .value(":limits", items::attribute("company", &settings.limits)?);
+        .value(":limits", items::attribute("company", &settings.limits)?)
+        .value(":thresholds", items::attribute("company", &settings.thresholds)?)
+        .value(":zone", items::attribute("company", &settings.zone)?);
         match self.transact(vec![write]).await? {
-            Transacted::Done => self.company(company).await,
+            Transacted::Done => self.company(&settings.company).await,
             Transacted::Refused(_) => Ok(None),
         }
     }
@@ -178,7 +211,7 @@ impl Store {
         let key = ApiKey {
             key_id: new.key_id.to_owned(),
             secret_sha256: hex::encode(Sha256::digest(new.secret)),
-            company: new.company.clone(),
+            company: new.company.cloned(),
             valid_until: new.valid_until,
             revoked_at: None,
         };

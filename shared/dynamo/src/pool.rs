@@ -33,6 +33,7 @@ use sha2::{Digest, Sha256};
 
 use crate::items::{AssignmentItem, CandidateItem, HoldItem, NumberItem};
 use crate::numbers::{NumberKeys, NumberWrite};
+use crate::people::Company;
 use crate::transaction::{IntoAttribute, Item, Transacted, Write};
 use crate::{Store, StoreError, items, keys};
 
@@ -41,9 +42,6 @@ const WINDOW: u32 = 400;
 
 /// The fewest candidates that one read brings: a lost race picks among them without reading again.
 const SMALLEST_READ: u32 = 100;
-
-/// A lead gets the number that it had when its last hold is no longer over than this (P10).
-const STICKY: Duration = Duration::from_hours(90 * 24);
 
 /// Reads before an assign gives up on a pool in which every choice is lost.
 const ROUNDS: u32 = 16;
@@ -83,8 +81,31 @@ pub struct Request {
     pub hold: HoldHours,
     /// The id that a new hold gets; a repeated request must bring a new one.
     pub assignment_id: AssignmentId,
+    /// For so long after its last hold the lead gets the number that it had (P10).
+    pub sticky: Duration,
     /// Whether a number that cannot dial, for want of an id at the provider, is of no use.
     pub must_dial: bool,
+}
+
+impl Request {
+    /// A request under the settings of a company.
+    pub fn new(
+        company: &Company,
+        lead: LeadId,
+        place: Place,
+        hold: HoldHours,
+        assignment_id: AssignmentId,
+    ) -> Self {
+        Self {
+            company: company.company.clone(),
+            lead,
+            place: if company.local_presence { place } else { Place::default() },
+            hold,
+            assignment_id,
+            sticky: company.thresholds.sticky(),
+            must_dial: false,
+        }
+    }
 }
 
 /// What became of a request for a number. None of these is an error.
@@ -237,7 +258,7 @@ impl Store {
         else {
             return Ok(None);
         };
-        if now.since(ended_at) > STICKY {
+        if now.since(ended_at) > request.sticky {
             return Ok(None);
         }
         let key = keys::number(&request.company, number);
@@ -277,6 +298,7 @@ impl Store {
             place: Place::default(),
             hold: HoldHours::default(),
             assignment_id: AssignmentId::new(cause.at, chance),
+            sticky: Duration::ZERO,
             must_dial: false,
         };
         if let Some(candidate) = Candidate::of(item, Tier::Any) {

@@ -158,17 +158,13 @@ impl Store {
         chance: impl Fn() -> u128,
     ) -> Result<u64, StoreError> {
         let mut served = 0;
-        for waiting in self.waiting(company, SERVED_AT_ONCE).await? {
-            let settings = self.settings(company).await?;
+        let (waiting, settings) =
+            tokio::try_join!(self.waiting(company, SERVED_AT_ONCE), self.settings(company))?;
+        for waiting in waiting {
             let place = Place { area: waiting.area.clone(), state: waiting.region.clone() };
-            let request = Request {
-                company: company.clone(),
-                lead: waiting.lead.clone(),
-                place: if settings.local_presence { place } else { Place::default() },
-                hold: waiting.hold_hours,
-                assignment_id: AssignmentId::new(cause.at, chance()),
-                must_dial: false,
-            };
+            let assignment_id = AssignmentId::new(cause.at, chance());
+            let request =
+                Request::new(&settings, waiting.lead.clone(), place, waiting.hold_hours, assignment_id);
             match self.assign(cause, &request).await? {
                 Assigned::Granted(..) | Assigned::AlreadyHeld(_) => {
                     self.stop_waiting(company, &waiting.lead).await?;

@@ -12,9 +12,8 @@ use crate::{Store, StoreError, keys};
 /// A pool is looked through no more often than this: it is read as a whole.
 const EVERY: Duration = Duration::from_mins(5);
 
-/// Levels of use, in percent, that are told (P12); and the one under which all is well again.
-const LEVELS: [u8; 2] = [95, 80];
-const WELL_UNDER: u64 = 75;
+/// All is well again when the use of a pool is so many percent under the lowest level.
+const WELL_UNDER: u64 = 5;
 
 /// Fewer calls than this do not say how often calls are answered.
 const FEWEST_CALLS: u64 = 100;
@@ -43,7 +42,8 @@ impl Store {
         }
         let numbers = self.all_numbers(company).await?;
         let summary = PoolSummary::of(&numbers, cause.at);
-        let level = level(&summary, before.utilisation_level);
+        let levels = self.settings(company).await?.thresholds.utilisation;
+        let level = level(&summary, levels, before.utilisation_level);
         let told = (level != before.utilisation_level).then(|| match level {
             0 => EventData::PoolUtilisationNormal { in_use: summary.in_use(), of: summary.in_service() },
             level => {
@@ -78,10 +78,11 @@ impl Store {
 }
 
 /// The level that the use of a pool is at. A level once passed lasts until all is well, so that it is told once.
-fn level(summary: &PoolSummary, before: u8) -> u8 {
+fn level(summary: &PoolSummary, levels: [u8; 2], before: u8) -> u8 {
     let percent = summary.utilisation_percent();
-    let passed = LEVELS.into_iter().find(|level| percent >= u64::from(*level)).unwrap_or(0);
-    if percent < WELL_UNDER { passed } else { passed.max(before) }
+    let passed = levels.into_iter().filter(|level| percent >= u64::from(*level)).max().unwrap_or(0);
+    let well = levels.into_iter().min().is_none_or(|lowest| percent + WELL_UNDER < u64::from(lowest));
+    if well { passed } else { passed.max(before) }
 }
 
 /// Of 1,000 calls from these numbers, so many are answered.
@@ -105,13 +106,13 @@ mod tests {
         let steps = [(21, 79, 0), (20, 80, 80), (24, 76, 80), (5, 95, 95), (10, 90, 95), (26, 74, 0)];
         let mut before = 0;
         for (available, assigned, expected) in steps {
-            before = level(&summary(available, assigned), before);
+            before = level(&summary(available, assigned), [80, 95], before);
             assert_eq!(before, expected, "{assigned} of 100");
         }
     }
 
     #[test]
     fn an_empty_pool_is_at_no_level() {
-        assert_eq!(level(&PoolSummary::default(), 0), 0);
+        assert_eq!(level(&PoolSummary::default(), [80, 95], 0), 0);
     }
 }

@@ -1,7 +1,7 @@
 //! Who calls: API keys.
 //!
 //! A key is `dp_<key id>_<secret>`: the id finds the record, the secret's hash is compared in constant time. A key opens
-//! one company. A key that was found is remembered for [`REMEMBERED`]: a revocation is in force at most that much later.
+//! one company, or is an operator's and opens none. A key that was found is remembered for [`REMEMBERED`]: a revocation is in force at most that much later.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use axum::http::request::Parts;
 use dialpool_domain::event::Cause;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CompanyId, Timestamp, TraceId};
-use dialpool_dynamo::{ApiKey, Company, KeyFound, Store};
+use dialpool_dynamo::{ApiKey, Company, KeyFound, NewApiKey, Store, StoreError};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -136,6 +136,10 @@ impl Caller {
     }
 }
 
+/// Who looks after the companies of a deployment: the holder of a key that opens none of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Operator(());
+
 impl<S> FromRequestParts<S> for Caller
 where
     S: Send + Sync,
@@ -146,31 +150,70 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let api = Api::from_ref(state);
         let now = api.clock.now();
-        let unknown = || Problem::unauthenticated("Authorization: no valid API key; send `Bearer dp_...`");
-        let presented =
-            parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(unknown)?;
-        let (key_id, secret) = presented
-            .strip_prefix("Bearer dp_")
-            .and_then(|key| key.split_once('_'))
-            .filter(|(key_id, _)| key_id.len() <= 64)
-            .ok_or_else(unknown)?;
-        let key = api.key(now, key_id).await?;
-        let hash = hex::encode(Sha256::digest(secret));
-        // An unknown key is compared, too: with a hash that nothing has.
-        let stored = key.as_ref().map_or("", |key| key.secret_sha256.as_str());
-        let right = bool::from(hash.as_bytes().ct_eq(stored.as_bytes()));
-        let key = key.filter(|_| right).ok_or_else(unknown)?;
+        let key = presented_key(&api, now, parts).await?;
+        let company =
+            key.company.ok_or_else(|| Problem::forbidden("the key is an operator's: it opens no company"))?;
         let trace_id = parts.extensions.get::<TraceId>().cloned();
         Ok(Self {
-            company: key.company,
-            actor: format!("key:{key_id}"),
+            company,
+            actor: format!("key:{}", key.key_id),
             at: now,
             trace_id: trace_id.unwrap_or_else(|| TraceId::new(api.entropy.next_u128())),
         })
     }
 }
 
-/// The text of a key, as its holder presents it.
-pub fn api_key_text(key_id: &str, secret: &str) -> String {
-    format!("dp_{key_id}_{secret}")
+impl<S> FromRequestParts<S> for Operator
+where
+    S: Send + Sync,
+    Api: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let api = Api::from_ref(state);
+        match presented_key(&api, api.clock.now(), parts).await?.company {
+            None => Ok(Self(())),
+            Some(company) => {
+                Err(Problem::forbidden(format!("the key opens {company} alone: an operator's is needed")))
+            }
+        }
+    }
+}
+
+/// The key that a request presents, known to be right.
+async fn presented_key(api: &Api, now: Timestamp, parts: &Parts) -> Result<ApiKey, Problem> {
+    let unknown = || Problem::unauthenticated("Authorization: no valid API key; send `Bearer dp_...`");
+    let presented =
+        parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(unknown)?;
+    let (key_id, secret) = presented
+        .strip_prefix("Bearer dp_")
+        .and_then(|key| key.split_once('_'))
+        .filter(|(key_id, _)| key_id.len() <= 64)
+        .ok_or_else(unknown)?;
+    let key = api.key(now, key_id).await?;
+    let hash = hex::encode(Sha256::digest(secret));
+    // An unknown key is compared, too: with a hash that nothing has.
+    let stored = key.as_ref().map_or("", |key| key.secret_sha256.as_str());
+    let right = bool::from(hash.as_bytes().ct_eq(stored.as_bytes()));
+    key.filter(|_| right).ok_or_else(unknown)
+}
+
+/// Makes a key, to a company or an operator's, and answers its text, which is kept nowhere.
+///
+/// # Errors
+/// When the store gives no answer.
+pub async fn issue_api_key(
+    store: &Store,
+    entropy: &Entropy,
+    company: Option<&CompanyId>,
+) -> Result<String, StoreError> {
+    let key_id = format!("{:016x}", entropy.next_u64());
+    let secret = format!("{:032x}{:032x}", entropy.next_u128(), entropy.next_u128());
+    let new = NewApiKey { key_id: &key_id, secret: &secret, company, valid_until: None };
+    if store.put_api_key(&new).await? {
+        Ok(format!("dp_{key_id}_{secret}"))
+    } else {
+        Err(StoreError::Busy(format!("the key id {key_id} is taken")))
+    }
 }

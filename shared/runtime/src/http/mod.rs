@@ -7,6 +7,6 @@ mod idempotency;
 mod problem;
 
 pub use body::{Body, IdIn, Parameters, RawBody};
-pub use caller::{Api, Caller, api_key_text};
+pub use caller::{Api, Caller, Operator, issue_api_key};
 pub use edge::{edge, with_idempotency};
 pub use problem::{FieldError, Problem};

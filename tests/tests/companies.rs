@@ -1,0 +1,120 @@
+//! Companies: who makes them, what they set, and that none sees another.
+
+use dialpool_domain::time::Duration;
+use dialpool_runtime::http::issue_api_key;
+use dialpool_tests::{Answer, World};
+use serde_json::{Value, json};
+
+async fn operator(world: &World) -> String {
+    issue_api_key(world.store(), &world.local.entropy, None).await.expect("a key")
+}
+
+async fn send(world: &World, key: &str, method: &str, path: &str, body: Value) -> Answer {
+    let bearer = format!("Bearer {key}");
+    let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+    world.send_as(&bearer, method, path, "application/json", body, &[]).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_makes_a_company_and_its_key_opens_that_company_alone() {
+    let world = World::new().await;
+    let operator = operator(&world).await;
+    let settings = json!({ "name": "Beta", "hold_hours": 2, "zone": "America/Denver" });
+    let request = json!({ "company": "beta", "settings": settings });
+
+    let made = send(&world, &operator, "POST", "/v1/companies", request.clone()).await;
+    let key = made.json["api_key"].as_str().expect("a key").to_owned();
+    let again = send(&world, &operator, "POST", "/v1/companies", request.clone()).await;
+    world.add_numbers(&["+14155550101"]).await;
+    let others = send(&world, &key, "GET", "/v1/numbers/+14155550101", Value::Null).await;
+    let own = send(&world, &key, "GET", "/v1/company", Value::Null).await;
+
+    assert_eq!((made.status, again.status, others.status, own.status), (201, 409, 404, 200));
+    assert_eq!((&own.json["name"], &own.json["hold_hours"]), (&json!("Beta"), &json!(2)));
+    assert_eq!(own.json["zone"], "America/Denver");
+    for (method, path, body) in [("POST", "/v1/companies", request), ("GET", "/v1/companies", Value::Null)] {
+        assert_eq!(send(&world, &key, method, path, body).await.status, 403, "{method} {path}");
+    }
+    for path in ["/v1/company", "/v1/numbers", "/v1/pool"] {
+        assert_eq!(send(&world, &operator, "GET", path, Value::Null).await.status, 403, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_sees_the_pool_of_every_company_page_by_page() {
+    let world = World::new().await;
+    let operator = operator(&world).await;
+    for company in ["zeta", "beta"] {
+        let made = send(&world, &operator, "POST", "/v1/companies", json!({ "company": company })).await;
+        assert_eq!(made.status, 201, "{made:?}");
+    }
+    world.add_numbers(&["+14155550101", "+14155550102"]).await;
+    let _held = world.assign("lead-1").await;
+
+    let first = send(&world, &operator, "GET", "/v1/companies?limit=2", Value::Null).await;
+    let rest = send(&world, &operator, "GET", "/v1/companies?limit=2&after=beta", Value::Null).await;
+
+    let ids = |answer: &Answer| -> Vec<String> {
+        let companies = answer.json["companies"].as_array().expect("companies").iter();
+        companies.map(|company| company["company"].as_str().expect("an id").to_owned()).collect()
+    };
+    assert_eq!((ids(&first), ids(&rest)), (vec!["acme".into(), "beta".into()], vec!["zeta".to_owned()]));
+    assert_eq!((&first.json["next"], &rest.json["next"]), (&json!("beta"), &Value::Null));
+    assert_eq!(first.json["companies"][0]["pool"]["assigned"], 1);
+    assert_eq!(first.json["companies"][0]["utilisation_percent"], 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_setting_out_of_its_bounds_is_named_and_changes_nothing() {
+    let world = World::new().await;
+    let before = world.send("GET", "/v1/company", Value::Null).await.json;
+    for (settings, field) in [
+        (json!({ "limits": { "per_hour": 0 }, "name": "New" }), "limits.per_hour"),
+        (json!({ "limits": { "warm_up": [1, 0, 3] } }), "limits.warm_up"),
+        (json!({ "thresholds": { "sick": 60 } }), "thresholds.sick"),
+        (json!({ "thresholds": { "utilisation": [90, 80] } }), "thresholds.utilisation"),
+        (json!({ "thresholds": { "rest_days": 400 } }), "thresholds.rest_days"),
+        (json!({ "hold_hours": 169 }), "hold_hours"),
+        (json!({ "zone": "Mars/Olympus" }), "zone"),
+    ] {
+        let refused = world.send("PATCH", "/v1/company", settings).await;
+        assert_eq!((refused.status, refused.wrong_fields()), (422, vec![field]), "{refused:?}");
+    }
+    assert_eq!(world.send("GET", "/v1/company", Value::Null).await.json, before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lead_gets_a_number_of_its_area_unless_its_company_switched_that_off() {
+    let world = World::new().await;
+    world.add_numbers(&["+12125550102"]).await;
+    world.pass(Duration::from_mins(1)).await;
+    world.add_numbers(&["+14155550101"]).await;
+    // Settings are remembered for half a minute.
+    for (local, expected) in [(true, "+14155550101"), (false, "+12125550102")] {
+        let set = world.send("PATCH", "/v1/company", json!({ "local_presence": local })).await;
+        assert_eq!(set.status, 200);
+        world.pass(Duration::from_secs(31)).await;
+
+        let lead = json!({ "lead": format!("lead-{local}"), "phone": "+14155550150" });
+        let granted = world.send("POST", "/v1/assignments", lead).await;
+
+        assert_eq!(granted.json["number"], expected, "local presence {local}: {granted:?}");
+        let path = format!("/v1/assignments/{}/release", granted.json["assignment_id"].as_str().unwrap());
+        assert_eq!(world.send("POST", &path, Value::Null).await.status, 200);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_campaign_dials_from_any_number_when_its_company_switched_local_presence_off() {
+    let world = World::new().await;
+    world.add_numbers(&["+12125550102"]).await;
+    world.pass(Duration::from_mins(1)).await;
+    world.add_numbers(&["+14155550101"]).await;
+    world.send("PATCH", "/v1/company", json!({ "local_presence": false })).await;
+
+    world.campaign(1, "phone,lead\n+14155550150,lead-1\n").await;
+    world.pass(Duration::from_mins(1)).await;
+
+    let hold = world.send("GET", "/v1/leads/lead-1/assignment", Value::Null).await;
+    assert_eq!(hold.json["number"], "+12125550102", "{hold:?}");
+}
