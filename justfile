@@ -31,7 +31,7 @@ build:
     cargo lambda build --release --arm64
 
 # What the operations cost, also as a pool grows, what the embedded stack does, how fast the functions start; or one of
-# them: operations, growth, throughput, startup.
+# them: operations, growth, throughput, report, startup.
 bench *WHAT:
     cargo bench -p dialpool-tests --bench stack -- {{WHAT}}
 

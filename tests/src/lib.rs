@@ -72,7 +72,15 @@ impl World {
     /// # Panics
     /// When the stack cannot be run.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        let clock = clock_from(MONDAY.parse().expect("a moment"));
+        Self::starting(MONDAY, change).await
+    }
+
+    /// A stack with other settings, whose first moment is this.
+    ///
+    /// # Panics
+    /// When the stack cannot be run.
+    pub async fn starting(at: &str, change: impl FnOnce(&mut Settings)) -> Self {
+        let clock = clock_from(at.parse().expect("a moment"));
         let mut settings = Settings::new(engine(clock.clone()), clock, 1);
         settings.simulator.latency = Duration::from_millis(50);
         change(&mut settings);

@@ -37,9 +37,6 @@ use crate::template::{self, Function, Template, Trigger};
 /// How long a stream that brought a failed batch rests before it brings it again.
 const STREAM_RETRY: Duration = Duration::from_secs(1);
 
-/// How often a stream is looked at when nobody says that there is something new: DynamoDB in another process.
-const STREAM_POLL: Duration = Duration::from_secs(30);
-
 /// How long records are collected for a batch.
 const STREAM_WINDOW: Duration = Duration::from_millis(500);
 
@@ -418,13 +415,12 @@ impl StreamSource {
         loop {
             match self.follow(&job).await {
                 Ok(()) => {
-                    // Either is a reason to look; a closed channel means that the engine is gone.
-                    match tokio::time::timeout(STREAM_POLL, writes.changed()).await {
-                        Ok(Err(_)) => return,
-                        // What is written next goes into the same batch.
-                        Ok(Ok(())) => tokio::time::sleep(STREAM_WINDOW).await,
-                        Err(_) => {}
+                    // A closed channel means that the engine is gone.
+                    if writes.changed().await.is_err() {
+                        return;
                     }
+                    // What is written next goes into the same batch.
+                    tokio::time::sleep(STREAM_WINDOW).await;
                 }
                 Err(error) => {
                     warn!("function {}: the stream of {}: {error:#}", self.function.name, self.table);

@@ -113,8 +113,8 @@ pub enum ReleaseReason {
     Operator,
 }
 
-/// How close the number that was picked is to the lead (P6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How close the number that was picked is to the lead (P6), the closest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
     /// The lead's own area code.

@@ -138,6 +138,8 @@ pub(crate) struct CandidateItem {
     pub(crate) not_before: Option<Timestamp>,
     #[serde(default)]
     pub(crate) vapi_id: Option<String>,
+    #[serde(default)]
+    pub(crate) draining: bool,
 }
 
 /// The hold of a lead: `LEAD#<company>#<lead>` / `HOLD`. Its `assignment_id` is there exactly while the number's is.

@@ -22,7 +22,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use aws_sdk_dynamodb::types::Select;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use dialpool_domain::event::{Aggregate, Cause, EventData};
 use dialpool_domain::place::{AreaCode, Place, State};
 use dialpool_domain::pool::{AFTER_APPOINTMENT, CLOCK_SKEW, Hold, HoldHours, ReleaseReason, Tier};
@@ -177,6 +178,7 @@ impl Candidate {
                 active_call: item.active_call,
                 not_before: item.not_before,
                 vapi_id: item.vapi_id,
+                draining: item.draining,
             },
         })
     }
@@ -188,6 +190,40 @@ struct Snapshot {
     candidates: Vec<Candidate>,
     /// When the next number comes free, and whether somebody holds it until then.
     next: Option<(Timestamp, bool)>,
+}
+
+/// Reads an index in the order of its moments, so many numbers at a time, until one of them serves the request or all
+/// that are available were seen: those that serve nobody now do not hide the ones behind them.
+async fn read_until_served(
+    now: Timestamp,
+    request: &Request,
+    query: QueryFluentBuilder,
+    limit: u32,
+) -> Result<Vec<CandidateItem>, StoreError> {
+    let query = query.limit(i32::try_from(limit).unwrap_or(i32::MAX));
+    let (mut numbers, mut from): (Vec<CandidateItem>, _) = (Vec::new(), None);
+    loop {
+        let page = query.clone().set_exclusive_start_key(from).send().await?;
+        for item in page.items.unwrap_or_default() {
+            numbers.push(items::read("number", item)?);
+        }
+        from = page.last_evaluated_key;
+        let serves = numbers.iter().any(|item| item.can_serve(now, request));
+        let seen_all = numbers.last().is_none_or(|last| last.available_at > now);
+        if serves || seen_all || from.is_none() {
+            return Ok(numbers);
+        }
+    }
+}
+
+impl CandidateItem {
+    /// Whether this number can be had at `now`, and is of use to who asks.
+    fn can_serve(&self, now: Timestamp, request: &Request) -> bool {
+        self.free_at() <= now
+            && !self.draining
+            && self.active_call.is_none()
+            && (self.vapi_id.is_some() || !request.must_dial)
+    }
 }
 
 /// Why one transaction of an assign did not grant the number.
@@ -272,10 +308,7 @@ impl Store {
         } else {
             Tier::Any
         };
-        let useless = item.draining || (request.must_dial && item.vapi_id.is_none());
-        let candidate = Candidate::of(item, tier).filter(|_| !useless);
-        Ok(candidate
-            .filter(|candidate| candidate.item.free_at() <= now && candidate.item.active_call.is_none()))
+        Ok(Candidate::of(item, tier).filter(|candidate| candidate.item.can_serve(now, request)))
     }
 
     /// Gives a lead the number that it held elsewhere, until then; a lead that holds one already keeps that.
@@ -324,9 +357,9 @@ impl Store {
         let state = request.place.state.as_ref().map(State::as_str);
         let (hold, area, state, any) = tokio::try_join!(
             self.get("hold", &self.tables.pool, keys::hold(&request.company, &request.lead)),
-            self.local_candidates(&request.company, ("by_area", "area_available"), area, now, limit),
-            self.local_candidates(&request.company, ("by_state", "state_available"), state, now, limit),
-            self.oldest(&request.company, limit),
+            self.local_candidates(now, request, ("by_area", "area_available"), area, limit),
+            self.local_candidates(now, request, ("by_state", "state_available"), state, limit),
+            self.oldest(now, request, limit),
         )?;
         let mut next: Option<(Timestamp, bool)> = None;
         let mut candidates = Vec::new();
@@ -336,16 +369,14 @@ impl Store {
                 let free_at = item.free_at();
                 if free_at > now {
                     let held = item.assignment_id.is_some() && item.available_at + CLOCK_SKEW >= free_at;
-                    if tier == Tier::Any && next.is_none_or(|(next_at, _)| free_at < next_at) {
+                    let sooner = next.is_none_or(|(next_at, _)| free_at < next_at);
+                    if tier == Tier::Any && sooner && !item.draining {
                         next = Some((free_at, held));
                     }
                     continue;
                 }
                 let number = item.number()?;
-                if request.must_dial && item.vapi_id.is_none() {
-                    continue;
-                }
-                if item.active_call.is_none() && known.insert(number.clone()) {
+                if item.can_serve(now, request) && known.insert(number.clone()) {
                     candidates.push(Candidate { item, number, tier });
                 }
             }
@@ -354,32 +385,35 @@ impl Store {
     }
 
     /// The numbers that have been, or will be, available first.
-    async fn oldest(&self, company: &CompanyId, limit: u32) -> Result<Vec<CandidateItem>, StoreError> {
-        let page = self
+    async fn oldest(
+        &self,
+        now: Timestamp,
+        request: &Request,
+        limit: u32,
+    ) -> Result<Vec<CandidateItem>, StoreError> {
+        let query = self
             .client
             .query()
             .table_name(&self.tables.pool)
             .index_name("by_available")
             .consistent_read(true)
             .key_condition_expression("pk = :pool")
-            .expression_attribute_values(":pool", keys::pool(company).into_attribute())
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await?;
-        page.items.unwrap_or_default().into_iter().map(|item| items::read("number", item)).collect()
+            .expression_attribute_values(":pool", keys::pool(&request.company).into_attribute());
+        read_until_served(now, request, query, limit).await
     }
 
     /// The available numbers of one area code or state, longest available first.
     async fn local_candidates(
         &self,
-        company: &CompanyId,
+        now: Timestamp,
+        request: &Request,
         (index, attribute): (&str, &str),
         place: Option<&str>,
-        now: Timestamp,
         limit: u32,
     ) -> Result<Vec<CandidateItem>, StoreError> {
         let Some(place) = place else { return Ok(Vec::new()) };
-        let page = self
+        let first = keys::by_place(place, Timestamp::from_millis(0));
+        let query = self
             .client
             .query()
             .table_name(&self.tables.pool)
@@ -387,16 +421,10 @@ impl Store {
             .consistent_read(true)
             .key_condition_expression("pk = :pool AND #available BETWEEN :first AND :now")
             .expression_attribute_names("#available", attribute)
-            .expression_attribute_values(":pool", keys::pool(company).into_attribute())
-            .expression_attribute_values(
-                ":first",
-                keys::by_place(place, Timestamp::from_millis(0)).into_attribute(),
-            )
-            .expression_attribute_values(":now", keys::by_place(place, now).into_attribute())
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await?;
-        page.items.unwrap_or_default().into_iter().map(|item| items::read("number", item)).collect()
+            .expression_attribute_values(":pool", keys::pool(&request.company).into_attribute())
+            .expression_attribute_values(":first", first.into_attribute())
+            .expression_attribute_values(":now", keys::by_place(place, now).into_attribute());
+        read_until_served(now, request, query, limit).await
     }
 
     /// The transaction of an assign.
@@ -439,6 +467,8 @@ impl Store {
             .set("assignment_id = :assignment, held_by = :lead, held_since = :now, release_at = :release_at")
             .set("release_shard = :shard, hold_version = :one")
             .when("attribute_not_exists(active_call) AND (attribute_not_exists(not_before) OR not_before <= :now)")
+            .when("draining = :stays")
+            .bind(":stays", AttributeValue::Bool(false))
             .bind(":assignment", assignment_id.as_str())
             .bind(":lead", lead.as_str())
             .bind(":now", cause.at)

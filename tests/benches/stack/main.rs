@@ -6,6 +6,7 @@
 mod growth;
 mod operations;
 mod postgres;
+mod report;
 mod startup;
 mod throughput;
 
@@ -13,10 +14,11 @@ use comfy_table::{CellAlignment, Table, presets};
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
-    let all: [(&str, fn()); 5] = [
+    let all: [(&str, fn()); 6] = [
         ("operations", operations::run),
         ("growth", growth::run),
         ("throughput", throughput::run),
+        ("report", report::run),
         ("startup", startup::run),
         ("postgres", postgres::run),
     ];

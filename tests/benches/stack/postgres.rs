@@ -66,11 +66,9 @@ async fn baseline(config: &Config, clients: usize, lock: &str) -> Measured {
 
     let assign = include_str!("postgres/assign.sql").replace("/* lock */", lock);
     let service = Arc::new(Service { pool, assign });
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
     let routes = Router::new().route("/v1/assignments", post(answer)).with_state(service);
-    tokio::spawn(axum::serve(listener, routes).into_future());
-    throughput::measure(clients, &format!("http://{address}/v1/assignments"), KEY).await
+    let url = throughput::listen(routes).await;
+    throughput::measure(clients, &format!("{url}/v1/assignments"), KEY).await
 }
 
 async fn answer(

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 const TIMES: usize = 21;
 
-const FUNCTIONS: [&str; 9] = [
+const FUNCTIONS: [&str; 10] = [
     "pool-assign",
     "decision-api",
     "webhook-ingress",
@@ -30,6 +30,7 @@ const FUNCTIONS: [&str; 9] = [
     "campaign-pacer",
     "release-sweeper",
     "event-relay",
+    "pool-watch",
 ];
 
 pub(crate) fn run() {

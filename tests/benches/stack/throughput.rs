@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use dialpool::engine::Engine;
 use dialpool::local::{Local, Settings, TEMPLATE};
 use dialpool::template::Template;
-use dialpool_domain::TraceId;
 use dialpool_domain::event::Cause;
 use dialpool_domain::pool::NewNumber;
+use dialpool_domain::{CompanyId, TraceId};
 use dialpool_runtime::Clock;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -69,25 +70,53 @@ pub(crate) fn number(n: usize) -> String {
     format!("+1{}555{:04}", 201 + n / 100, n % 100 + 100)
 }
 
-/// Dialpool, embedded, its tables in a file.
-pub(crate) async fn dialpool(clients: usize) -> Measured {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clock = Clock::system();
-    let engine = Engine::in_folder(folder.path(), clock.clone()).expect("an engine");
-    let template = Template::parse(TEMPLATE).expect("the template");
-    let local = Local::start(&template, Settings::new(engine, clock.clone(), 1)).await.expect("a stack");
-    let company = "acme".parse().expect("a company");
-    let key = local.company(&company, "Acme").await.expect("a key");
-    let cause = Cause { at: clock.now(), actor: "bench".to_owned(), trace_id: TraceId::new(1) };
-    for n in 0..NUMBERS {
-        let new = NewNumber::bare(number(n).parse().expect("a number"));
-        let imported = local.stack.store.import_number(&cause, &company, &new).await;
-        assert!(imported.is_ok(), "{imported:?}");
+/// Dialpool, embedded, behind HTTP, its tables in a file.
+pub(crate) struct Served {
+    pub(crate) local: Local,
+    pub(crate) company: CompanyId,
+    /// Where it is: `http://127.0.0.1:4711`.
+    pub(crate) url: String,
+    pub(crate) key: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Served {
+    /// One with so many numbers in the pool of a company.
+    pub(crate) async fn with(numbers: usize) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let clock = Clock::system();
+        let engine = Engine::in_folder(folder.path(), clock.clone()).expect("an engine");
+        let template = Template::parse(TEMPLATE).expect("the template");
+        let local = Local::start(&template, Settings::new(engine, clock, 1)).await.expect("a stack");
+        let company = "acme".parse().expect("a company");
+        let key = local.company(&company, "Acme").await.expect("a key");
+        let url = listen(local.stack.api()).await;
+        let served = Self { local, company, url, key, _folder: folder };
+        for n in 0..numbers {
+            let new = NewNumber::bare(number(n).parse().expect("a number"));
+            let store = &served.local.stack.store;
+            let imported = store.import_number(&served.cause(), &served.company, &new).await;
+            assert!(imported.is_ok(), "{imported:?}");
+        }
+        served
     }
+
+    pub(crate) fn cause(&self) -> Cause {
+        Cause { at: self.local.clock.now(), actor: "bench".to_owned(), trace_id: TraceId::new(1) }
+    }
+}
+
+/// Serves on a free port; answers where.
+pub(crate) async fn listen(routes: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    tokio::spawn(axum::serve(listener, local.stack.api()).into_future());
-    measure(clients, &format!("http://{address}/v1/assignments"), &key).await
+    tokio::spawn(axum::serve(listener, routes).into_future());
+    format!("http://{address}")
+}
+
+pub(crate) async fn dialpool(clients: usize) -> Measured {
+    let served = Served::with(NUMBERS).await;
+    measure(clients, &format!("{}/v1/assignments", served.url), &served.key).await
 }
 
 /// Clients that ask at once, each for one lead after the other.
