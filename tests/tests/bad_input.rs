@@ -110,6 +110,7 @@ async fn rows_that_cannot_be_read_are_reported_and_the_others_are_taken() {
     let after = world.send("GET", "/v1/numbers", Value::Null).await;
 
     assert_eq!((dry.status, before.json["numbers"].as_array().unwrap().len()), (200, 0));
+    assert_eq!((&dry.json["added"], &dry.json["refused"]), (&taken.json["added"], &taken.json["refused"]));
     assert_eq!((&taken.json["added"], &taken.json["rows"]), (&json!(1), &json!(3)));
     let lines: Vec<_> =
         taken.json["refused"].as_array().unwrap().iter().map(|row| row["line"].clone()).collect();

@@ -19,8 +19,7 @@ async fn send(world: &World, key: &str, method: &str, path: &str, body: Value) -
 async fn an_operator_makes_a_company_and_its_key_opens_that_company_alone() {
     let world = World::new().await;
     let operator = operator(&world).await;
-    let settings = json!({ "name": "Beta", "hold_hours": 2, "zone": "America/Denver" });
-    let request = json!({ "company": "beta", "settings": settings });
+    let request = json!({ "company": "beta", "name": "Beta", "hold_hours": 2, "zone": "America/Denver" });
 
     let made = send(&world, &operator, "POST", "/v1/companies", request.clone()).await;
     let key = made.json["api_key"].as_str().expect("a key").to_owned();

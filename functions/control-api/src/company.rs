@@ -14,10 +14,11 @@ use serde::{Deserialize, Serialize};
 /// The most companies of one answer: the pool of each is read.
 const MOST_COMPANIES: i32 = 50;
 
-/// What is to be changed; what is left out stays.
-#[derive(Debug, Default, Deserialize)]
+/// A company to be made, or what is to be changed of the caller's; what is left out stays.
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SettingsRequest {
+    company: Option<CompanyId>,
     name: Option<String>,
     hold_hours: Option<HoldHours>,
     local_presence: Option<bool>,
@@ -48,15 +49,6 @@ struct ThresholdsRequest {
     sticky_days: Option<u32>,
     inbound_days: Option<u32>,
     utilisation: Option<[u8; 2]>,
-}
-
-/// A company to be made.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct CompanyRequest {
-    company: CompanyId,
-    #[serde(default)]
-    settings: SettingsRequest,
 }
 
 /// Which companies.
@@ -130,8 +122,9 @@ pub(crate) async fn change(
     caller: Caller,
     Body(request): Body<SettingsRequest>,
 ) -> Result<Json<CompanyView>, Problem> {
+    caller.must_be(request.company.as_ref())?;
     let company = api.store.company(&caller.company).await?.ok_or_else(|| Problem::not_found("company"))?;
-    let changed = api.store.change_company(&request.apply("", company)?).await?;
+    let changed = api.store.change_company(&request.apply(company)?).await?;
     changed.map(|company| Json(company.into())).ok_or_else(|| Problem::not_found("company"))
 }
 
@@ -139,10 +132,12 @@ pub(crate) async fn change(
 pub(crate) async fn create(
     State(api): State<Api>,
     _: Operator,
-    Body(request): Body<CompanyRequest>,
+    Body(request): Body<SettingsRequest>,
 ) -> Result<(StatusCode, Json<NewCompanyView>), Problem> {
-    let company = Company::new(request.company.clone(), request.company.as_str());
-    let company = request.settings.apply("settings.", company)?;
+    let id = request.company.clone();
+    let id = id.ok_or_else(|| Problem::field("company", "is missing: 1 to 40 of a-z, 0-9, - and _"))?;
+    let name = id.to_string();
+    let company = request.apply(Company::new(id, name))?;
     if !api.store.create_company(&company).await? {
         return Err(Problem::conflict(format!("company: there is one of the id {}", company.company)));
     }
@@ -172,18 +167,18 @@ pub(crate) async fn list(
 }
 
 impl SettingsRequest {
-    /// The settings with what is asked for. `of`: what the names of the fields begin with.
-    fn apply(self, of: &str, company: Company) -> Result<Company, Problem> {
+    /// The settings with what is asked for.
+    fn apply(self, company: Company) -> Result<Company, Problem> {
         let Self { limits, thresholds, .. } = self;
         if self.name.as_ref().is_some_and(|name| name.is_empty() || name.chars().count() > 100) {
-            return Err(Problem::field(format!("{of}name"), "has 1 to 100 characters"));
+            return Err(Problem::field("name", "has 1 to 100 characters"));
         }
         let within = |field: &str, asked: Option<u32>, known: u32, least: u32, most: u32| {
             let value = asked.unwrap_or(known);
             if (least..=most).contains(&value) {
                 Ok(value)
             } else {
-                Err(Problem::field(format!("{of}{field}"), format!("is {least} to {most}")))
+                Err(Problem::field(field, format!("is {least} to {most}")))
             }
         };
         let known = company.limits;
@@ -221,17 +216,11 @@ impl SettingsRequest {
             utilisation: asked.utilisation.unwrap_or(known.utilisation),
         };
         if new_thresholds.fit > 100 || new_thresholds.sick > new_thresholds.fit {
-            return Err(Problem::field(
-                format!("{of}thresholds.sick"),
-                "is at most `fit`, and that at most 100",
-            ));
+            return Err(Problem::field("thresholds.sick", "is at most `fit`, and that at most 100"));
         }
         let [low, high] = new_thresholds.utilisation;
         if low >= high || high > 100 {
-            return Err(Problem::field(
-                format!("{of}thresholds.utilisation"),
-                "is two percentages, the lower first",
-            ));
+            return Err(Problem::field("thresholds.utilisation", "is two percentages, the lower first"));
         }
         Ok(Company {
             label: self.name.unwrap_or(company.label),

@@ -7,11 +7,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use dialpool_domain::contact::{Address, NewContact};
+use dialpool_domain::event::Cause;
 use dialpool_domain::place::{AreaCode, Place, State as Region};
 use dialpool_domain::pool::{History, HoldHours, NewNumber};
 use dialpool_domain::time::InvalidTimestamp;
 use dialpool_domain::{CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp};
-use dialpool_dynamo::{Added, Imported, StoreError};
+use dialpool_dynamo::{Added, Imported, Store, StoreError};
 use dialpool_runtime::http::{Api, Caller, IdIn, Parameters, Problem, RawBody};
 use futures::{StreamExt, TryStreamExt, stream};
 use rust_decimal::Decimal;
@@ -343,26 +344,48 @@ pub(crate) async fn import_numbers(
     RawBody(body): RawBody,
 ) -> Result<Json<Report>, Problem> {
     let accepted = read_numbers(&body, is_json(&headers)?, &caller.company)?;
-    let mut report = report(&accepted, parameters.dry_run);
-    if parameters.dry_run {
-        return Ok(Json(report));
-    }
     let (store, cause) = (&api.store, &caller.cause());
+    Ok(Json(bring_numbers(store, cause, &caller.company, accepted, parameters.dry_run, || {}).await?))
+}
+
+/// Brings the numbers of a file into a company's pool; a dry run only says what would be. `row_done` is called after each.
+///
+/// # Errors
+/// When the store gives no answer; the import can be repeated.
+pub async fn bring_numbers(
+    store: &Store,
+    cause: &Cause,
+    company: &CompanyId,
+    accepted: Accepted<NewNumber>,
+    dry_run: bool,
+    row_done: impl Fn(),
+) -> Result<Report, StoreError> {
+    let mut report = report(&accepted, dry_run);
     let mut imported = stream::iter(accepted.rows)
         .map(async |(line, number)| {
-            Ok::<_, StoreError>((line, store.import_number(cause, &caller.company, &number).await?))
+            let imported = if dry_run {
+                store.would_import_number(company, &number).await?
+            } else {
+                store.import_number(cause, company, &number).await?
+            };
+            Ok::<_, StoreError>((line, imported))
         })
         .buffer_unordered(AT_ONCE);
     while let Some((line, imported)) = imported.try_next().await? {
         match imported {
             Imported::Added => report.added += 1,
             Imported::Updated => report.known += 1,
-            Imported::OthersNumber => report.refused.push(others_number(line)),
-            Imported::OthersProviderId => report.refused.push(others_provider_id(line)),
+            Imported::OthersNumber => {
+                report.refused.push(refusal(line, "number", "is in another company's pool"));
+            }
+            Imported::OthersProviderId => {
+                report.refused.push(refusal(line, "vapi_id", "belongs to another number"));
+            }
         }
+        row_done();
     }
     report.refused.sort_by_key(|row| row.line);
-    Ok(Json(report))
+    Ok(report)
 }
 
 pub(crate) async fn import_contacts(
@@ -379,10 +402,12 @@ pub(crate) async fn import_contacts(
     let store = &state.api.store;
     let campaign =
         store.campaign(&caller.company, &id).await?.ok_or_else(|| Problem::not_found("campaign"))?;
-    if parameters.dry_run {
-        return Ok(Json(report));
-    }
-    match store.add_contacts(&caller.cause(), &caller.company, &id, &contacts).await? {
+    let added = if parameters.dry_run {
+        store.would_add_contacts(&caller.company, &id, &contacts).await?
+    } else {
+        store.add_contacts(&caller.cause(), &caller.company, &id, &contacts).await?
+    };
+    match added {
         Added::Done { added, known } => {
             report.added = added;
             report.known = known.len() as u64;
@@ -392,20 +417,17 @@ pub(crate) async fn import_contacts(
         }
         Added::NotFound => return Err(Problem::not_found("campaign")),
     }
+    if parameters.dry_run {
+        return Ok(Json(report));
+    }
     if campaign.status == dialpool_domain::campaign::CampaignStatus::Running {
         state.ask_for_dials(&caller, &campaign).await?;
     }
     Ok(Json(report))
 }
 
-/// Why a row is refused whose number is in another company's pool.
-pub fn others_number(line: u64) -> RowRefused {
-    RowRefused { line, field: "number".to_owned(), reason: "is in another company's pool".to_owned() }
-}
-
-/// Why a row is refused whose provider id belongs to another number.
-pub fn others_provider_id(line: u64) -> RowRefused {
-    RowRefused { line, field: "vapi_id".to_owned(), reason: "belongs to another number".to_owned() }
+fn refusal(line: u64, field: &str, reason: &str) -> RowRefused {
+    RowRefused { line, field: field.to_owned(), reason: reason.to_owned() }
 }
 
 fn report<T>(accepted: &Accepted<T>, dry_run: bool) -> Report {

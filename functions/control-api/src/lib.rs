@@ -36,9 +36,7 @@ use dialpool_dynamo::{PhoneHasher, Suppressed};
 use dialpool_runtime::http::{Api, Body, Caller, IdIn, Problem, edge, with_idempotency};
 use dialpool_runtime::{Queue, Start, StartError};
 
-pub use crate::imports::{
-    Accepted, Report, RowRefused, others_number, others_provider_id, read_contacts, read_numbers,
-};
+pub use crate::imports::{Accepted, Report, RowRefused, bring_numbers, read_contacts, read_numbers};
 use crate::wire::{CallView, SuppressionRequest};
 
 /// A Lambda function takes 6 MB in one request; a little is left for what surrounds the body.

@@ -128,7 +128,7 @@ async fn watch(local: &Local, company: &CompanyId, id: &CampaignId, begin: Times
 fn summary(local: &Local, books: &Books, campaign: &NewCampaign, begin: Timestamp, violations: usize) {
     let mut outcomes: BTreeMap<&str, u64> = BTreeMap::new();
     let mut attempts: BTreeMap<u32, u64> = BTreeMap::new();
-    let mut done: BTreeMap<String, u64> = BTreeMap::new();
+    let mut done: BTreeMap<&str, u64> = BTreeMap::new();
     let mut numbers = BTreeSet::new();
     let mut local_presence = 0_u64;
     let mut grants = 0_u64;
@@ -140,7 +140,7 @@ fn summary(local: &Local, books: &Books, campaign: &NewCampaign, begin: Timestam
             | EventData::CallTimedOut(over) => *outcomes.entry(over.outcome.as_str()).or_default() += 1,
             EventData::ContactFinished { attempts: made, reason, .. } => {
                 *attempts.entry(*made).or_default() += 1;
-                *done.entry(format!("{reason:?}")).or_default() += 1;
+                *done.entry(reason.as_str()).or_default() += 1;
             }
             EventData::NumberAssigned { number, tier, .. } => {
                 numbers.insert(number.clone());

@@ -1,14 +1,15 @@
 //! Files into a stack: numbers into a company's pool, leads into a campaign.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context;
-use control_api::{Accepted, Report, RowRefused};
+use control_api::{Accepted, Report};
 use dialpool_domain::contact::NewContact;
 use dialpool_domain::event::Cause;
 use dialpool_domain::pool::NewNumber;
-use dialpool_domain::{CampaignId, CompanyId};
-use dialpool_dynamo::{Added, Imported, Store};
+use dialpool_domain::{CampaignId, CompanyId, PhoneNumber};
+use dialpool_dynamo::{Added, Store};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// How many contacts go into the store between two steps of the progress bar.
@@ -50,25 +51,13 @@ pub async fn import_numbers(
     accepted: Accepted<NewNumber>,
     dry_run: bool,
 ) -> anyhow::Result<Report> {
-    let mut report = report(&accepted.rows, accepted.refused, dry_run);
-    if dry_run {
-        return Ok(report);
-    }
     let bar = bar(accepted.rows.len());
-    for (line, number) in accepted.rows {
-        match store.import_number(cause, company, &number).await? {
-            Imported::Added => report.added += 1,
-            Imported::Updated => report.known += 1,
-            Imported::OthersNumber => report.refused.push(control_api::others_number(line)),
-            Imported::OthersProviderId => report.refused.push(control_api::others_provider_id(line)),
-        }
-        bar.inc(1);
-    }
+    let report = control_api::bring_numbers(store, cause, company, accepted, dry_run, || bar.inc(1)).await?;
     bar.finish_and_clear();
     Ok(report)
 }
 
-/// Adds contacts to a campaign of a company.
+/// Adds contacts to a campaign of a company; without a campaign, says what adding them to a new one would do.
 ///
 /// # Errors
 /// When there is no such campaign, it is over, or the store gives no answer; the import can be repeated.
@@ -76,18 +65,27 @@ pub async fn import_contacts(
     store: &Store,
     cause: &Cause,
     company: &CompanyId,
-    campaign: &CampaignId,
+    campaign: Option<&CampaignId>,
     accepted: Accepted<NewContact>,
     dry_run: bool,
 ) -> anyhow::Result<Report> {
-    let mut report = report(&accepted.rows, accepted.refused, dry_run);
-    if dry_run {
-        return Ok(report);
-    }
+    let rows = accepted.rows.len() + accepted.refused.len();
+    let mut report = Report { rows, added: 0, known: 0, refused: accepted.refused, dry_run };
     let contacts: Vec<NewContact> = accepted.rows.into_iter().map(|(_, contact)| contact).collect();
+    let Some(campaign) = campaign else {
+        let phones: BTreeSet<&PhoneNumber> = contacts.iter().map(|contact| &contact.phone).collect();
+        report.added = phones.len() as u64;
+        report.known = (contacts.len() - phones.len()) as u64;
+        return Ok(report);
+    };
     let bar = bar(contacts.len());
     for chunk in contacts.chunks(CONTACTS_AT_ONCE) {
-        match store.add_contacts(cause, company, campaign, chunk).await? {
+        let added = if dry_run {
+            store.would_add_contacts(company, campaign, chunk).await?
+        } else {
+            store.add_contacts(cause, company, campaign, chunk).await?
+        };
+        match added {
             Added::Done { added, known } => {
                 report.added += added;
                 report.known += known.len() as u64;
@@ -99,10 +97,6 @@ pub async fn import_contacts(
     }
     bar.finish_and_clear();
     Ok(report)
-}
-
-fn report<T>(rows: &[(u64, T)], refused: Vec<RowRefused>, dry_run: bool) -> Report {
-    Report { rows: rows.len() + refused.len(), added: 0, known: 0, refused, dry_run }
 }
 
 fn bar(rows: usize) -> ProgressBar {

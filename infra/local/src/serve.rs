@@ -278,7 +278,7 @@ fn welcome(address: &SocketAddr, key: &str, simulated: bool, folder: &Path, now:
     println!();
     println!("Try:");
     println!("  export DIALPOOL_KEY={key}");
-    println!("  curl -s http://{address}/v1/numbers/import -H \"Authorization: Bearer $DIALPOOL_KEY\" \\");
+    println!("  curl -s http://{address}/v1/numbers:import -H \"Authorization: Bearer $DIALPOOL_KEY\" \\");
     println!("    -H 'Content-Type: text/csv' --data-binary @events/demo/numbers.csv");
     println!("  curl -s http://{address}/v1/assignments -H \"Authorization: Bearer $DIALPOOL_KEY\" \\");
     println!(
@@ -337,8 +337,8 @@ pub async fn import_leads(
     known(&store, company).await?;
     let cause = cause();
     let id = match campaign {
-        Some(id) => id,
-        None if dry_run => CampaignId::new(cause.at, 1),
+        Some(id) => Some(id),
+        None if dry_run => None,
         None => {
             let entropy = Entropy::system().map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
             let name = file.file_stem().map_or_else(|| "import".into(), |stem| stem.to_string_lossy());
@@ -352,10 +352,10 @@ pub async fn import_leads(
             };
             store.create_campaign(&cause, &new).await?;
             println!("campaign {} was made; start it with POST /v1/campaigns/{}/start", new.id, new.id);
-            new.id
+            Some(new.id)
         }
     };
-    let report = import::import_contacts(&store, &cause, company, &id, accepted, dry_run).await?;
+    let report = import::import_contacts(&store, &cause, company, id.as_ref(), accepted, dry_run).await?;
     import::print(&report, "leads");
     Ok(code(&report))
 }

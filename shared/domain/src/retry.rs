@@ -83,6 +83,22 @@ pub enum DoneReason {
     NotDialable,
 }
 
+impl DoneReason {
+    /// The reason as text, as in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reached => "reached",
+            Self::AttemptsUsedUp => "attempts_used_up",
+            Self::InvalidNumber => "invalid_number",
+            Self::ProviderFailed => "provider_failed",
+            Self::Canceled => "canceled",
+            Self::OptedOut => "opted_out",
+            Self::Suppressed => "suppressed",
+            Self::NotDialable => "not_dialable",
+        }
+    }
+}
+
 /// What becomes of a lead's hold on its number after a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]

@@ -3,11 +3,14 @@
 //! A contact is its next due time, as a number is its next available time: `due_at` in the past means dial it, in the
 //! future means not yet (or, with a call, under way), absent means done. The next contact is one query.
 
+use std::collections::BTreeSet;
+
 use dialpool_domain::campaign::{Campaign, CampaignCommand, CampaignStatus, NewCampaign, Progress};
 use dialpool_domain::contact::{Contact, ContactState, NewContact};
 use dialpool_domain::event::{Aggregate, Cause, EventData};
 use dialpool_domain::retry::DoneReason;
 use dialpool_domain::{CampaignId, CompanyId, PhoneNumber, Timestamp};
+use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::items::{CampaignItem, ContactItem};
 use crate::transaction::{IntoAttribute, Transacted, Write};
@@ -238,7 +241,7 @@ impl Store {
         id: &CampaignId,
         contacts: &[NewContact],
     ) -> Result<Added, StoreError> {
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         let (fresh, mut known): (Vec<&NewContact>, Vec<_>) =
             contacts.iter().partition(|contact| seen.insert(&contact.phone));
         let mut known: Vec<PhoneNumber> = known.drain(..).map(|contact| contact.phone.clone()).collect();
@@ -284,6 +287,38 @@ impl Store {
             Some(_) => Ok(Added::Done { added, known }),
             None => Ok(Added::NotFound),
         }
+    }
+
+    /// What adding contacts would do now; nothing is changed.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn would_add_contacts(
+        &self,
+        company: &CompanyId,
+        id: &CampaignId,
+        contacts: &[NewContact],
+    ) -> Result<Added, StoreError> {
+        let Some(campaign) = self.campaign_item_of(company, id).await? else {
+            return Ok(Added::NotFound);
+        };
+        if let over @ (CampaignStatus::Completed | CampaignStatus::Cancelled) = campaign.campaign_status {
+            return Ok(Added::Over(over));
+        }
+        let mut seen = BTreeSet::new();
+        let phones = contacts.iter().map(|contact| contact.phone.clone());
+        let (fresh, mut known): (Vec<PhoneNumber>, Vec<_>) =
+            phones.partition(|phone| seen.insert(phone.clone()));
+        let all = fresh.len();
+        let mut found = stream::iter(fresh)
+            .map(async |phone| Ok::<_, StoreError>(self.contact(id, &phone).await?.map(|_| phone)))
+            .buffer_unordered(CONTACTS_AT_ONCE);
+        let mut there = 0;
+        while let Some(phone) = found.try_next().await? {
+            there += usize::from(phone.is_some());
+            known.extend(phone);
+        }
+        Ok(Added::Done { added: (all - there) as u64, known })
     }
 
     fn chunk_writes(

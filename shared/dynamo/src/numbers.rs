@@ -327,6 +327,37 @@ impl Store {
         Ok(imported)
     }
 
+    /// What importing a number would do now; nothing is changed.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn would_import_number(
+        &self,
+        company: &CompanyId,
+        number: &NewNumber,
+    ) -> Result<Imported, StoreError> {
+        #[derive(Deserialize)]
+        struct Owner {
+            company: CompanyId,
+        }
+        #[derive(Deserialize)]
+        struct ProviderIdOwner {
+            e164: PhoneNumber,
+        }
+        let table = &self.tables.pool;
+        let owner: Option<Owner> = self.get("number", table, keys::owner(&number.number)).await?;
+        if owner.as_ref().is_some_and(|owner| owner.company != *company) {
+            return Ok(Imported::OthersNumber);
+        }
+        if let Some(id) = &number.vapi_id {
+            let of_id: Option<ProviderIdOwner> = self.get("number", table, keys::vapi_owner(id)).await?;
+            if of_id.is_some_and(|of_id| of_id.e164 != number.number) {
+                return Ok(Imported::OthersProviderId);
+            }
+        }
+        Ok(if owner.is_some() { Imported::Updated } else { Imported::Added })
+    }
+
     async fn renew_number(&self, company: &CompanyId, number: &NewNumber) -> Result<Imported, StoreError> {
         let key = keys::number(company, &number.number);
         let mut renewed = NumberWrite::new(&self.tables.pool, key);
