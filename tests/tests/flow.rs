@@ -228,3 +228,36 @@ async fn a_decision_about_a_call_follows_its_outcome() {
     assert_eq!(decision.json["actions"][0]["parameters"]["value"], "contacted", "{decision:?}");
     assert_eq!(decision.json, shown.json);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_decided_about_when_its_report_is_there_and_not_before() {
+    let minutes = Ending::Answered {
+        talk: Duration::from_mins(4),
+        customer_hangs_up: true,
+        opted_out: false,
+        booked: true,
+    };
+    let world = world(minutes).await;
+    world.campaign(1, CONTACTS).await;
+    world.pass(Duration::from_mins(1)).await;
+    let call = world.local.simulator.ledger()[0].clone();
+    let over = json!({ "message": {
+        "type": "status-update",
+        "status": "ended",
+        "endedReason": "customer-ended-call",
+        "call": { "id": call.provider_call_id, "name": call.name },
+    } });
+    let told = world
+        .send_with("POST", "/v1/webhooks/vapi", over, &[("x-vapi-secret", "local-webhook-secret")])
+        .await;
+    assert_eq!(told.status, 200);
+    world.pass(Duration::from_secs(5)).await;
+    let trigger = json!({ "trigger": "call_ended", "call_id": call.name });
+
+    let early = world.send("POST", "/v1/decisions", trigger.clone()).await;
+    world.pass(Duration::from_mins(5)).await;
+    let decided = world.send("POST", "/v1/decisions", trigger).await;
+
+    assert_eq!((early.status, &early.headers["retry-after"]), (409, &"10".parse().unwrap()), "{early:?}");
+    assert_eq!(decided.json["actions"][0]["parameters"]["value"], "contacted", "{decided:?}");
+}

@@ -18,6 +18,7 @@ use axum::routing::{get, post};
 use dialpool_domain::CallId;
 use dialpool_domain::decision::{Context, DecisionId, EndedCall, Trigger, decide};
 use dialpool_domain::law::Rules;
+use dialpool_domain::time::Duration;
 use dialpool_dynamo::{Decided, NewDecision, PhoneHasher, StoredDecision, Supposed, Suppressed};
 use dialpool_runtime::http::{Api, Body, Caller, IdIn, Problem, edge, with_idempotency};
 use dialpool_runtime::{Start, StartError};
@@ -26,6 +27,12 @@ use crate::wire::{Asked, DecisionRequest, DecisionView, trigger_sha256};
 
 /// A message with its surroundings is smaller than this.
 const BODY_LIMIT_BYTES: usize = 256 * 1024;
+
+/// For so long after its end a call is not decided about without the provider's report.
+const REPORT_AWAITED: Duration = Duration::from_mins(15);
+
+/// When a caller who came before the report had better come again.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// The state of the function.
 #[derive(Debug, Clone, FromRef)]
@@ -94,6 +101,12 @@ impl DecisionApi {
         let call = call.ok_or_else(|| Problem::not_found("call: call_id names none of the company"))?;
         if !call.state.is_over() {
             return Err(Problem::conflict(format!("call_id: the call is {}, not over", call.state)));
+        }
+        // A decision is made once: not before all is known that it is about.
+        let ended_at = call.report.ended_at.unwrap_or(call.claimed_at);
+        if call.report_due && caller.at.since(ended_at) < REPORT_AWAITED {
+            let detail = "call_id: the provider's report of the call has not come yet";
+            return Err(Problem::not_yet(detail, ASK_AGAIN_AFTER));
         }
         let contact = store.contact(&call.campaign_id, &call.to).await?;
         Ok(EndedCall { call, contact })

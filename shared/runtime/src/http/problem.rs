@@ -5,6 +5,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use dialpool_domain::time::Duration;
 use dialpool_domain::{Timestamp, TraceId};
 use dialpool_dynamo::StoreError;
 use serde::Serialize;
@@ -109,6 +110,13 @@ impl Problem {
         );
         let retry_after_seconds = Some(next_at.since(now).as_secs().max(1));
         Self { retry_after_seconds, next_available_at: Some(next_at), ..problem }
+    }
+
+    /// 409: what the answer depends on is not known yet, and soon will be.
+    pub fn not_yet(detail: impl Into<String>, after: Duration) -> Self {
+        let problem =
+            Self::new(StatusCode::CONFLICT, "not-yet", "What this depends on is not known yet", detail);
+        Self { retry_after_seconds: Some(after.as_secs()), ..problem }
     }
 
     /// 413: the body is larger than the route takes.
