@@ -208,7 +208,7 @@ impl Run {
         };
         let seen = self.seen.get_mut(number).expect("a number");
         match &change {
-            NumberChange::Quarantine { .. } => seen.aside_until = seen.aside_until.max(Some(until)),
+            NumberChange::Quarantine { .. } => seen.aside_until = Some(until),
             NumberChange::Restore => seen.aside_until = None,
             _ => {}
         }

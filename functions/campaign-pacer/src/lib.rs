@@ -1,7 +1,8 @@
 //! `campaign-pacer`: keeps the lines of running campaigns full, and completes campaigns whose contacts are done (D1, D7).
 //!
-//! Lines are kept full by the calls themselves: whatever ends a call asks for the next dial. The pacer makes up for what
-//! was lost on the way. It takes no input, any number of pacers may run at once, and the next run is the retry.
+//! Lines are kept full by the calls themselves: whatever ends a call asks for the next dial. The pacer begins again when no
+//! call is under way: retries that are due, contacts put off for the night; and it makes up for what was lost on the way.
+//! It takes no input, any number of pacers may run at once, and the next run is the retry.
 
 use dialpool_domain::CampaignId;
 use dialpool_domain::event::Cause;
@@ -42,16 +43,18 @@ impl CampaignPacer {
     /// One run.
     ///
     /// # Errors
-    /// When the store or the queue gives no answer; what was done stays done.
+    /// The last that there was, when the store or the queue gave no answer; what could be done is done.
     pub async fn pace(&self) -> Result<(), PaceError> {
         let cause = self.start.cause("campaign-pacer");
+        let mut failed = Ok(());
         for campaign_id in self.store.running_campaigns().await? {
             // One that cannot be looked after does not keep the others waiting.
             if let Err(error) = self.fill(&cause, campaign_id.clone()).await {
                 warn!(campaign.id = %campaign_id, "failed to pace campaign {campaign_id}: {error}");
+                failed = Err(error);
             }
         }
-        Ok(())
+        failed
     }
 
     /// Asks for a dial when the campaign has a free line and a due contact; that dial asks for the next.

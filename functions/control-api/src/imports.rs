@@ -29,6 +29,9 @@ const MOST_ROWS: usize = 10_000;
 /// The most characters of one value.
 const LONGEST_VALUE: usize = 1_000;
 
+/// More calls than this no number made.
+const MOST_CALLS: u64 = 1_000_000_000;
+
 /// Rows written at the same time.
 const AT_ONCE: usize = 16;
 
@@ -97,6 +100,9 @@ impl Row {
     /// What is known of a number from where it was.
     fn history(&self, status: &str) -> Result<History, RowRefused> {
         let calls = self.whole(CALLS)?.unwrap_or(0);
+        if calls > MOST_CALLS {
+            return Err(self.refuse(CALLS, format!("is over {MOST_CALLS}")));
+        }
         let health = match self.whole(HEALTH)? {
             Some(score @ 0..=100) => u8::try_from(score).ok(),
             Some(_) => return Err(self.refuse(HEALTH, "is not 0 to 100")),
@@ -113,8 +119,9 @@ impl Row {
         };
         let since: Option<Timestamp> = self.moment(HELD_SINCE)?;
         let until = self.moment(HELD_UNTIL)?.or(since.map(|since| since + HoldHours::default().duration()));
-        let over = ["available", "free", "released", "expired", "completed"].contains(&status);
+        let over = FREE.contains(&status);
         let lead: Option<LeadId> = if over { None } else { self.parsed(HELD_BY)? };
+        let taken = lead.is_some() || TAKEN.contains(&status);
         Ok(History {
             calls,
             answered: answered.round().to_u64().unwrap_or(0),
@@ -122,7 +129,18 @@ impl Row {
             health,
             notes: self.text(NOTES),
             held_by: lead.zip(until),
+            taken,
         })
+    }
+
+    /// An id at a provider, which is part of a key here.
+    fn provider_id(&self, names: &[&str]) -> Result<Option<String>, RowRefused> {
+        match self.text(names) {
+            Some(id) if id.len() > 100 || !id.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                Err(self.refuse(names, "is not 1 to 100 visible ASCII characters"))
+            }
+            id => Ok(id),
+        }
     }
 
     fn whole(&self, names: &[&str]) -> Result<Option<u64>, RowRefused> {
@@ -186,6 +204,10 @@ const LAST_USED: &[&str] = &["last_used", "last_used_at", "last_call_at"];
 const NOTES: &[&str] = &["notes", "comment"];
 const ACTIVE: &[&str] = &["is_active", "active", "enabled"];
 const STATUS: &[&str] = &["status", "number_status"];
+/// What the old tables call a number that nobody has, one that somebody has, and one that is in service or a hold in force.
+const FREE: &[&str] = &["available", "free", "idle", "released", "expired", "completed", "ready"];
+const TAKEN: &[&str] = &["assigned", "in_use", "held", "reserved", "busy", "booked"];
+const EITHER: &[&str] = &["active"];
 const HELD_BY: &[&str] =
     &["assigned_to", "assigned_lead_id", "assigned_lead", "current_lead_id", "held_by", "lead_id"];
 const HELD_UNTIL: &[&str] = &["release_at", "hold_until", "assigned_until", "expires_at", "held_until"];
@@ -209,14 +231,18 @@ pub fn read_numbers(body: &[u8], json: bool, company: &CompanyId) -> Result<Acce
             return Err(row.refuse(ACTIVE, "is out of service there"));
         }
         let status = row.text(STATUS).map(|text| text.to_lowercase()).unwrap_or_default();
-        if ["retired", "inactive", "released_to_carrier", "disabled"].contains(&status.as_str()) {
-            return Err(row.refuse(STATUS, format!("is {status}: out of service there")));
+        let known = [FREE, TAKEN, EITHER].concat();
+        if !status.is_empty() && !known.contains(&status.as_str()) {
+            let known = known.join(", ");
+            return Err(
+                row.refuse(STATUS, format!("is {status}: only numbers in service are taken ({known})"))
+            );
         }
         let number: PhoneNumber = row.parsed(PHONE)?.ok_or_else(|| row.refuse(PHONE, "is missing"))?;
         let place = Place::of_phone(&number);
         Ok(NewNumber {
-            vapi_id: row.text(VAPI),
-            signalwire_id: row.text(SIGNALWIRE),
+            vapi_id: row.provider_id(VAPI)?,
+            signalwire_id: row.provider_id(SIGNALWIRE)?,
             name: row.text(NAME),
             area: match row.parsed::<AreaCode>(AREA)? {
                 Some(area) if Some(area.as_str()) != number.area_code() => {
@@ -277,7 +303,11 @@ fn read<T>(
 fn json_rows(body: &[u8]) -> Result<Vec<Row>, Problem> {
     let rows: Vec<Map<String, Value>> = serde_json::from_slice(body)
         .map_err(|error| Problem::unreadable(format!("the body is not a JSON array of objects: {error}")))?;
-    let row = |(values, line)| Row { line, values };
+    let plain = |(name, value): (String, Value)| (name.to_lowercase().replace([' ', '-'], "_"), value);
+    let row = |(values, line): (Map<String, Value>, u64)| Row {
+        line,
+        values: values.into_iter().map(plain).collect(),
+    };
     Ok(rows.into_iter().zip(1..).map(row).collect())
 }
 

@@ -1,4 +1,5 @@
-//! `release-sweeper`: closes the books of holds that are over (P4), and has silent calls looked up (D5).
+//! `release-sweeper`: closes the books of holds that are over, has silent calls looked up, and gives numbers whose rest is
+//! over to who waits.
 //!
 //! Hygiene, not correctness: a hold that is over is over whether or not this ran, and any number of sweepers may run at
 //! once. It takes no input, does a bounded amount of work, and never tries twice: the next run is the retry.
@@ -61,13 +62,14 @@ impl ReleaseSweeper {
     /// One run.
     ///
     /// # Errors
-    /// When the store or the queue gives no answer; what was done stays done.
+    /// When the store or the queue gave no answer; what could be done is done.
     pub async fn sweep(&self) -> Result<(), SweepError> {
         let cause = self.start.cause("release-sweeper");
+        let mut failed = None;
         // The calls first: they are what people wait for.
         let handed_on = self.hand_on(&cause).await?;
-        let closed = self.close_expired(&cause).await?;
-        let swept = Swept { closed, handed_on, served: self.serve_waiting(&cause).await? };
+        let closed = self.close_expired(&cause, &mut failed).await?;
+        let swept = Swept { closed, handed_on, served: self.serve_waiting(&cause, &mut failed).await? };
         info!(
             holds.closed = swept.closed,
             calls.handed_on = swept.handed_on,
@@ -75,10 +77,10 @@ impl ReleaseSweeper {
             "closed {} holds",
             swept.closed
         );
-        Ok(())
+        failed.map_or(Ok(()), |error| Err(SweepError::Store(error)))
     }
 
-    async fn close_expired(&self, cause: &Cause) -> Result<u64, SweepError> {
+    async fn close_expired(&self, cause: &Cause, failed: &mut Option<StoreError>) -> Result<u64, SweepError> {
         let expired = self.store.expired_holds(cause.at, HOLDS_PER_RUN).await?;
         if expired.len() == HOLDS_PER_RUN {
             warn!("more than {HOLDS_PER_RUN} holds are over: the rest waits for the next run");
@@ -87,25 +89,32 @@ impl ReleaseSweeper {
         let closed = stream::iter(expired)
             .map(async |(company, id)| (self.store.close_expired(cause, &company, &id).await, id))
             .buffer_unordered(AT_ONCE)
-            .fold(0, async |closed, (changed, id)| match changed {
-                Ok(Changed::Done(assignment)) if assignment.ended.is_some() => closed + 1,
-                Ok(Changed::Done(_) | Changed::AlreadyOver(_) | Changed::NotFound) => closed,
+            .collect::<Vec<_>>()
+            .await;
+        let mut count = 0;
+        for (changed, id) in closed {
+            match changed {
+                Ok(Changed::Done(assignment)) => count += u64::from(assignment.ended.is_some()),
+                Ok(Changed::AlreadyOver(_) | Changed::NotFound) => {}
                 Err(error) => {
                     warn!("failed to close hold {id}: {error}");
-                    closed
+                    *failed = Some(error);
                 }
-            })
-            .await;
-        Ok(closed)
+            }
+        }
+        Ok(count)
     }
 
     /// Numbers whose rest is over are for who waits (P12): of that no event tells.
-    async fn serve_waiting(&self, cause: &Cause) -> Result<u64, SweepError> {
+    async fn serve_waiting(&self, cause: &Cause, failed: &mut Option<StoreError>) -> Result<u64, SweepError> {
         let mut served = 0;
         for company in self.store.companies_with_waiting().await? {
             match self.store.serve_waiting(cause, &company, || self.start.entropy.next_u128()).await {
                 Ok(leads) => served += leads,
-                Err(error) => warn!("failed to serve who waits in {company}: {error}"),
+                Err(error) => {
+                    warn!("failed to serve who waits in {company}: {error}");
+                    *failed = Some(error);
+                }
             }
         }
         Ok(served)

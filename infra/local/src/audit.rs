@@ -287,7 +287,7 @@ impl Books {
             .items_of("PeopleTable", "COMPANY")
             .map(|item| {
                 let limits = serde_json::from_value(item["limits"].clone()).unwrap_or_default();
-                (text(item, "company"), (limits, text(item, "zone").parse().ok()))
+                (text(item, "company"), (limits, text(item, "company_zone").parse().ok()))
             })
             .collect();
         let mut ends: BTreeMap<String, Timestamp> = BTreeMap::new();

@@ -315,7 +315,7 @@ pub async fn import_numbers(
     let accepted = import::numbers_of(file, company)?;
     let store = place.store().await?;
     known(&store, company).await?;
-    let report = import::import_numbers(&store, &cause(), company, accepted, dry_run).await?;
+    let report = import::import_numbers(&store, &cause(place)?, company, accepted, dry_run).await?;
     import::print(&report, "numbers");
     Ok(code(&report))
 }
@@ -335,7 +335,7 @@ pub async fn import_leads(
     let accepted = import::contacts_of(file)?;
     let store = place.store().await?;
     known(&store, company).await?;
-    let cause = cause();
+    let cause = cause(place)?;
     let id = match campaign {
         Some(id) => Some(id),
         None if dry_run => None,
@@ -366,8 +366,10 @@ async fn known(store: &Store, company: &CompanyId) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn cause() -> Cause {
-    Cause { at: Clock::system().now(), actor: "import".to_owned(), trace_id: TraceId::new(1) }
+/// An import by the clock of the stack whose folder this is.
+fn cause(place: &Place) -> anyhow::Result<Cause> {
+    let at = clock(None, &place.folder)?.now();
+    Ok(Cause { at, actor: "import".to_owned(), trace_id: TraceId::new(1) })
 }
 
 /// A report with refused rows is a failure for whoever calls this from a script.

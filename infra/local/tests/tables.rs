@@ -166,6 +166,8 @@ async fn every_function_may_do_what_it_does_and_nothing_else() {
     everything_arrives(&World::start(&used, Config::default()).await).await;
     let silent = Config { webhook_loss_rate: 1.0, ..Config::default() };
     no_webhook_arrives(&World::start(&used, silent).await).await;
+    let nobody_home = Config { answer_rate: 0.0, ..Config::default() };
+    many_are_called(&World::start(&used, nobody_home).await).await;
 
     let used = used.lock().expect("the uses").clone();
     let mut granted = granted();
@@ -283,6 +285,16 @@ async fn no_webhook_arrives(world: &World) {
     pass(Duration::from_hours(1)).await;
 }
 
+/// From enough calls it is known how often people answer.
+async fn many_are_called(world: &World) {
+    let rows = |row: fn(u32) -> String| (100..140).map(row).collect::<String>();
+    let numbers = rows(|n| format!("+14155550{n},pn-{n},150\n"));
+    let numbers = format!("phone,vapi_id,call_count\n{numbers}");
+    assert_eq!(world.post("/v1/numbers/import", "text/csv", &numbers).await.0, 200);
+    world.campaign(&format!("phone,lead\n{}", rows(|n| format!("+16505550{n},lead-{n}\n")))).await;
+    pass(Duration::from_hours(8)).await;
+}
+
 async fn pass(time: Duration) {
     tokio::time::sleep(time).await;
 }
@@ -358,7 +370,7 @@ impl World {
 
     /// Makes and starts a campaign with these contacts.
     async fn campaign(&self, contacts: &str) -> String {
-        let new = json!({ "name": "Test", "assistant_id": "assistant-1", "cap": 2 });
+        let new = json!({ "name": "Test", "assistant_id": "assistant-1", "cap": 7 });
         let (_, made) = self.ask("/v1/campaigns", &new).await;
         let id = text(&made["id"]).to_owned();
         let path = format!("/v1/campaigns/{id}");

@@ -83,6 +83,21 @@ const PREFIXES: &[(&str, Outcome)] = &[
     ("phone-call-provider-", Outcome::ProviderFailed),
 ];
 
+/// Reasons that speak of the number that called, not of the provider or the assistant: a carrier did not connect it.
+const CARRIER_REFUSED: &[&str] = &[
+    "call.in-progress.error-providerfault-outbound-sip-403-forbidden",
+    "call.in-progress.error-providerfault-outbound-sip-503-service-unavailable",
+    "call.in-progress.error-sip-outbound-call-failed-to-connect",
+    "twilio-failed-to-connect-call",
+    "vonage-failed-to-connect-call",
+    "vonage-rejected",
+];
+
+/// Whether a carrier refused the call, by the reason that the provider gave for its end.
+pub fn carrier_refused(reason: &str) -> bool {
+    CARRIER_REFUSED.contains(&reason)
+}
+
 impl Outcome {
     /// The outcome of a reason that the provider gave for the end of an outbound call.
     pub fn of_ended_reason(reason: &str) -> Self {

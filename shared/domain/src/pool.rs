@@ -202,6 +202,8 @@ pub struct History {
     pub notes: Option<String>,
     /// The lead that holds it, and until when.
     pub held_by: Option<(LeadId, Timestamp)>,
+    /// Whether somebody has it there, whoever that is.
+    pub taken: bool,
 }
 
 impl NewNumber {

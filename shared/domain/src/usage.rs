@@ -130,7 +130,7 @@ pub struct Day {
     /// Calls that rang, or should have: what rates are shares of.
     #[serde(rename = "e", default)]
     pub ended: u32,
-    /// Calls that a person or a machine answered.
+    /// Calls that a person answered.
     #[serde(rename = "a", default)]
     pub answered: u32,
     /// Answered calls under [`SHORT_CALL`].
@@ -159,6 +159,17 @@ pub struct Usage {
     /// No call before.
     #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
     rest_until: Option<Timestamp>,
+}
+
+/// How a call ended, as far as its number is judged by it.
+#[derive(Debug, Clone, Copy)]
+pub struct OverCall {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// For how long somebody was on the line.
+    pub talked: Option<Duration>,
+    /// Whether a carrier refused it.
+    pub carrier_refused: bool,
 }
 
 /// What others say of a number.
@@ -252,15 +263,9 @@ impl Usage {
         self.today(now, zone).begun += 1;
     }
 
-    /// A call is over. `talked`: for how long somebody was on the line.
-    pub fn end(
-        &mut self,
-        now: Timestamp,
-        zone: &jiff::tz::TimeZone,
-        limits: &Limits,
-        outcome: Outcome,
-        talked: Option<Duration>,
-    ) {
+    /// A call is over.
+    pub fn end(&mut self, now: Timestamp, zone: &jiff::tz::TimeZone, limits: &Limits, over: &OverCall) {
+        let OverCall { outcome, talked, carrier_refused } = *over;
         if !matches!(outcome, Outcome::CapacityLimited | Outcome::NotPlaced) {
             self.rest(now + limits.rest());
         }
@@ -273,12 +278,16 @@ impl Usage {
                 day.short += u32::from(short);
             }
             Outcome::NoAnswer | Outcome::Busy | Outcome::Other => day.ended += 1,
-            Outcome::ProviderFailed => {
+            Outcome::ProviderFailed if carrier_refused => {
                 day.ended += 1;
                 day.refused += 1;
             }
             // Nobody's phone rang, for a reason that is not the number's.
-            Outcome::InvalidNumber | Outcome::CapacityLimited | Outcome::NotPlaced | Outcome::Canceled => {}
+            Outcome::ProviderFailed
+            | Outcome::InvalidNumber
+            | Outcome::CapacityLimited
+            | Outcome::NotPlaced
+            | Outcome::Canceled => {}
         }
     }
 
@@ -402,6 +411,11 @@ impl Usage {
             && before.answered > 0
     }
 
+    /// The calls that health looks at.
+    pub fn week(&self, now: Timestamp, zone: &jiff::tz::TimeZone) -> Day {
+        self.sum(now.in_zone(zone).date(), HEALTH_DAYS)
+    }
+
     /// All of the `days` days up to `last`.
     fn sum(&self, last: Date, days: i64) -> Day {
         let first = last.saturating_sub(jiff::Span::new().days(days - 1));
@@ -453,6 +467,10 @@ mod tests {
 
     fn new_york() -> jiff::tz::TimeZone {
         jiff::tz::TimeZone::get("America/New_York").unwrap()
+    }
+
+    fn over(outcome: Outcome, talked: Option<Duration>) -> OverCall {
+        OverCall { outcome, talked, carrier_refused: outcome == Outcome::ProviderFailed }
     }
 
     fn moment(text: &str) -> Timestamp {
@@ -510,7 +528,7 @@ mod tests {
             } else {
                 (Outcome::NoAnswer, None)
             };
-            usage.end(now, &zone, &LIMITS, outcome, talked);
+            usage.end(now, &zone, &LIMITS, &over(outcome, talked));
         }
         let health = usage.health(now, &zone, Some(400), Label::None);
 
@@ -524,7 +542,7 @@ mod tests {
         let (zone, now) = (new_york(), moment("2026-03-02T15:00:00Z"));
         let mut usage = Usage::default();
         for _ in 0..19 {
-            usage.end(now, &zone, &LIMITS, Outcome::NoAnswer, None);
+            usage.end(now, &zone, &LIMITS, &over(Outcome::NoAnswer, None));
         }
 
         assert_eq!(usage.health(now, &zone, Some(400), Label::None).score, 100);
@@ -538,7 +556,7 @@ mod tests {
         let calls = |usage: &mut Usage, at: Timestamp, answered: u32, of: u32| {
             for call in 0..of {
                 let outcome = if call < answered { Outcome::Answered } else { Outcome::NoAnswer };
-                usage.end(at, &zone, &LIMITS, outcome, Some(HOUR));
+                usage.end(at, &zone, &LIMITS, &over(outcome, Some(HOUR)));
             }
         };
         for n in 0..7 {
@@ -575,7 +593,7 @@ mod tests {
                 now = at;
                 usage.begin(now, &zone, &limits);
                 begun.push(now);
-                usage.end(now, &zone, &limits, Outcome::NoAnswer, None);
+                usage.end(now, &zone, &limits, &over(Outcome::NoAnswer, None));
             }
             for call in &begun {
                 let hour = begun.iter().filter(|other| *other <= call && call.since(**other) < HOUR).count();
@@ -597,13 +615,13 @@ mod tests {
             let now = moment("2026-03-02T15:00:00Z");
             let mut usage = Usage::default();
             for _ in 0..good {
-                usage.end(now, &zone, &LIMITS, Outcome::Answered, Some(HOUR));
+                usage.end(now, &zone, &LIMITS, &over(Outcome::Answered, Some(HOUR)));
             }
             for _ in 0..bad {
-                usage.end(now, &zone, &LIMITS, Outcome::NoAnswer, None);
+                usage.end(now, &zone, &LIMITS, &over(Outcome::NoAnswer, None));
             }
             let before = usage.health(now, &zone, Some(usual), Label::None).score;
-            usage.end(now, &zone, &LIMITS, Outcome::ProviderFailed, None);
+            usage.end(now, &zone, &LIMITS, &over(Outcome::ProviderFailed, None));
             let after = usage.health(now, &zone, Some(usual), Label::None).score;
             prop_assert!(after <= before || good + bad < FEWEST_CALLS);
         }

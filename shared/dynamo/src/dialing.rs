@@ -22,7 +22,7 @@ use dialpool_domain::pool::Hold;
 use dialpool_domain::{CallId, Timestamp};
 
 use crate::campaigns::company_index;
-use crate::items::{AssignmentItem, CallItem, LineItem, NumberItem};
+use crate::items::{AssignmentItem, CallItem, NumberItem};
 use crate::numbers::{NumberKeys, NumberWrite};
 use crate::suppression::PhoneHasher;
 use crate::transaction::{IntoAttribute, Item, Transacted, Write};
@@ -30,9 +30,6 @@ use crate::{Store, StoreError, items, keys};
 
 /// A call that changes under us this often is in a storm of reports.
 pub(crate) const ROUNDS: u32 = 16;
-
-/// The list that holds for every company.
-const GLOBAL_LIST: &str = "*";
 
 /// A provider account: its name, and how many outbound calls it takes at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,16 +148,6 @@ impl Store {
         Ok(())
     }
 
-    /// The calls that hold a slot of a provider account.
-    ///
-    /// # Errors
-    /// When the store gives no answer.
-    pub async fn account_slots(&self, account: &str) -> Result<Vec<String>, StoreError> {
-        let line: Option<LineItem> =
-            self.get("line", &self.tables.dialing, keys::account_line(account)).await?;
-        Ok(line.map(|line| line.slots.into_keys().collect()).unwrap_or_default())
-    }
-
     /// Claims a call: see the module's header.
     ///
     /// # Errors
@@ -186,6 +173,15 @@ impl Store {
         };
         let until = number.may_call_at(cause.at, &settings);
         if until > cause.at {
+            if number.not_before != Some(until) {
+                // A limit was lowered, or a health gate raised: whoever is to get the number next must know, too.
+                let rests = NumberWrite::new(&self.tables.pool, keys::number(company, &claim.hold.number))
+                    .set("not_before = :until")
+                    .bind(":until", until)
+                    .when("usage_version = :usage_read")
+                    .bind(":usage_read", number.usage_version);
+                let _: Transacted = self.transact(vec![rests.write()]).await?;
+            }
             return Ok(Claimed::NumberResting { until });
         }
         let call = CallItem {
@@ -274,7 +270,7 @@ impl Store {
                 .when("size(slots) < :cap AND attribute_not_exists(slots.#call)")
                 .value(":cap", u64::from(claim.line.outbound)),
             Write::check(dialing, keys::suppression(campaign.company.as_str(), &hash), "attribute_not_exists(pk)"),
-            Write::check(dialing, keys::suppression(GLOBAL_LIST, &hash), "attribute_not_exists(pk)"),
+            Write::check(dialing, keys::suppression(keys::EVERYBODY, &hash), "attribute_not_exists(pk)"),
             number
                 .set("active_call = :call, last_assistant = :assistant")
                 .becomes(used)?

@@ -80,9 +80,11 @@ pub(crate) struct NumberItem {
     /// No call and no hold before: its rest, a limit, its health, a quarantine.
     #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
     pub(crate) not_before: Option<Timestamp>,
-    /// Why `not_before` is later than usage says.
+    /// Why and until when an operator put it aside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) quarantine: Option<String>,
+    #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub(crate) quarantined_until: Option<Timestamp>,
     #[serde(default)]
     pub(crate) external_label: Label,
     #[serde(default)]
@@ -230,12 +232,6 @@ pub(crate) struct CampaignItem {
     /// US dollars, in ten-thousandths.
     #[serde(default)]
     pub(crate) cost_e4: i64,
-}
-
-/// A line that calls share, of a company or of a provider account: `slots` as in the campaign.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct LineItem {
-    pub(crate) slots: BTreeMap<String, i64>,
 }
 
 /// A contact: `CAMP#<id>` / `CON#<e164>`. `due_at` is there while it may still be dialed.

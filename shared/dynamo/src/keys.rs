@@ -123,6 +123,9 @@ pub(crate) fn account_line(account: &str) -> Item {
     key(format!("ACCOUNT#{account}"), "LINE")
 }
 
+/// The suppression list of all companies.
+pub(crate) const EVERYBODY: &str = "*";
+
 pub(crate) fn suppression(list: &str, hash: &str) -> Item {
     key(format!("SUP#{list}#{hash}"), "SUPPRESSION")
 }

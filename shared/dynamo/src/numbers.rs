@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use dialpool_domain::event::{Aggregate, Cause, EventData};
-use dialpool_domain::outcome::Outcome;
 use dialpool_domain::place::{AreaCode, State};
-use dialpool_domain::pool::{NewNumber, Registration};
+use dialpool_domain::pool::{HoldHours, NewNumber, Registration};
 use dialpool_domain::time::Duration;
-use dialpool_domain::usage::{Health, Label, Thresholds, Usage};
+use dialpool_domain::usage::{Health, Label, OverCall, Thresholds, Usage};
 use dialpool_domain::{AssignmentId, CompanyId, LeadId, PhoneNumber, Timestamp};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
@@ -24,6 +23,9 @@ const DAY: Duration = Duration::from_hours(24);
 
 /// A number whose health was under the gate elsewhere rests so long before its first call here.
 const UNFIT_REST: Duration = Duration::from_hours(7 * 24);
+
+/// A number that is labelled does not get fit by waiting: it is out of service until the label is gone.
+const UNTIL_UNLABELLED: Duration = Duration::from_hours(10 * 366 * 24);
 
 /// A fall of a number's answer rate is told again after this.
 const FLAG_AGAIN: Duration = Duration::from_hours(2 * 24);
@@ -83,6 +85,9 @@ pub struct NumberState {
     /// Why an operator put it aside.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<String>,
+    /// Until when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quarantined_until: Option<Timestamp>,
     /// Whether it leaves the pool once nobody holds it.
     pub draining: bool,
     /// When the present hold is over.
@@ -91,6 +96,8 @@ pub struct NumberState {
     /// Who holds it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_by: Option<LeadId>,
+    /// Whether a call from it is under way.
+    pub on_call: bool,
     /// The hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assignment_id: Option<AssignmentId>,
@@ -124,15 +131,14 @@ impl NumberState {
         let Some(available_at) = self.available_at else {
             return if self.held_by.is_some() { Standing::Assigned } else { Standing::Retired };
         };
-        match (&self.held_by, &self.quarantine, self.not_before) {
-            (Some(_), _, _) if self.release_at.is_some_and(|release_at| now < release_at) => {
-                Standing::Assigned
-            }
-            (_, Some(_), Some(until)) if until > now => Standing::Quarantined,
-            (_, _, not_before) => {
-                let free_at = not_before.map_or(available_at, |rest| rest.max(available_at));
-                if free_at > now { Standing::Resting } else { Standing::Available }
-            }
+        let free_at = self.not_before.map_or(available_at, |rest| rest.max(available_at));
+        let held = self.on_call || self.release_at.is_some_and(|release_at| now < release_at);
+        match () {
+            () if held && self.held_by.is_some() => Standing::Assigned,
+            () if self.draining => Standing::Retired,
+            () if self.quarantined_until.is_some_and(|until| now < until) => Standing::Quarantined,
+            () if now < free_at => Standing::Resting,
+            () => Standing::Available,
         }
     }
 }
@@ -259,7 +265,7 @@ impl Store {
         let history = &number.history;
         let settings = self.settings(company).await?;
         let Thresholds { fit, sick, .. } = settings.thresholds;
-        let rest_until = history.health.and_then(|health| match health {
+        let unwell = history.health.and_then(|health| match health {
             health if health < sick => Some(now + settings.thresholds.rest()),
             health if health < fit => Some(now + UNFIT_REST),
             _ => None,
@@ -267,12 +273,17 @@ impl Store {
         // Who waited longest is next, also when it waited elsewhere.
         let available_at = history.last_used_at.map_or(now, |used| used.min(now));
         let held = history.held_by.as_ref().filter(|(_, until)| *until > now);
-        let rest_until = rest_until.filter(|_| held.is_none());
+        // Held elsewhere, and nobody says by whom or until when: not before the longest usual hold is over.
+        let taken = (history.taken && held.is_none()).then(|| now + HoldHours::default().duration());
+        let rest_until = unwell.max(taken);
         let available_at = rest_until.unwrap_or(available_at);
-        let usage = match history.calls {
+        let mut usage = match history.calls {
             0 => Usage::new(now, &settings.zone_of(&number.number)),
-            _ => Usage::elsewhere(rest_until),
+            _ => Usage::elsewhere(None),
         };
+        if let Some(until) = rest_until {
+            usage.rest(until);
+        }
         let item = NumberItem {
             e164: number.number.clone(),
             area: number.area.clone(),
@@ -291,6 +302,7 @@ impl Store {
             usage_version: 0,
             not_before: rest_until,
             quarantine: None,
+            quarantined_until: None,
             external_label: Label::None,
             registration: Registration::default(),
             notes: history.notes.clone(),
@@ -322,7 +334,8 @@ impl Store {
             Transacted::Refused(_) => Imported::OthersProviderId,
         };
         if let (Imported::Added | Imported::Updated, Some((lead, until))) = (imported, held) {
-            self.carry_over(cause, company, &number.number, lead, *until).await?;
+            let until = (*until).min(now + HoldHours::longest().duration());
+            self.carry_over(cause, company, &number.number, lead, until).await?;
         }
         Ok(imported)
     }
@@ -445,16 +458,16 @@ impl Store {
             let Some(told) = told else {
                 return Ok(NumberChanged::Done(Box::new(item.into())));
             };
-            let free = item.assignment_id.is_none();
-            let write = if free {
+            let write = if let Some(id) = &item.assignment_id {
+                NumberWrite::new(&self.tables.pool, keys::number(company, number))
+                    .when("assignment_id = :assignment")
+                    .bind(":assignment", id.as_str())
+            } else {
                 // What kept it aside until later may have been undone.
                 let free_at = item.available_at.map_or(cause.at, |at| at.min(cause.at));
                 after.available_at = after.available_after(free_at);
                 self.available_from(company, &NumberKeys::of_number(&after), after.available_at)
                     .when("attribute_not_exists(assignment_id)")
-            } else {
-                NumberWrite::new(&self.tables.pool, keys::number(company, number))
-                    .when("attribute_exists(assignment_id)")
             };
             let mut writes = vec![write.becomes(&after)?.write()];
             writes.push(self.number_event(cause, company, &after, told)?);
@@ -579,23 +592,19 @@ impl Store {
             .collect();
         let leads: BTreeSet<&LeadId> = held.iter().map(|(lead, ..)| lead).collect();
         let holds = self.holds_of(company, leads).await?;
-        let mut double_assignments = Vec::new();
+        let mut findings = Vec::new();
         let mut seen: BTreeMap<&LeadId, &PhoneNumber> = BTreeMap::new();
         for (lead, number, id) in &held {
             if let Some(other) = seen.insert(lead, number) {
-                double_assignments.push(format!("lead {lead} holds {number} and {other}"));
+                findings.push((lead, other, format!("lead {lead} holds {other} and {number}")));
+                findings.push((lead, number, format!("lead {lead} holds {number} and {other}")));
             } else if holds.get(lead) != Some(*id) {
-                double_assignments.push(format!("{number} is held by {lead}, who does not know of it"));
+                findings.push((lead, number, format!("{number} is held by {lead}, who does not know of it")));
             }
         }
         // Read at different moments: what changed in between is looked at once more.
         let mut confirmed = Vec::new();
-        for finding in double_assignments {
-            let Some((lead, number, _)) =
-                held.iter().find(|(_, number, _)| finding.contains(number.as_str()))
-            else {
-                continue;
-            };
+        for (lead, number, finding) in findings {
             let (number, hold) =
                 tokio::try_join!(self.number_item(company, number), self.hold_of(now, company, lead))?;
             let held_by_lead = number.as_ref().is_some_and(|number| number.held_by.as_ref() == Some(lead));
@@ -692,13 +701,13 @@ impl NumberItem {
         (!self.draining).then(|| self.not_before.map_or(ended_at, |rest| rest.max(ended_at)))
     }
 
-    /// The earliest moment from `now` on at which a call from it may begin.
+    /// The earliest moment from `now` on at which a call from it may begin: by its limits, its health and who put it aside.
     pub(crate) fn may_call_at(&self, now: Timestamp, company: &Company) -> Timestamp {
-        let at = self.usage.allowed_at(now, &company.zone_of(&self.e164), &company.limits);
-        match (&self.quarantine, self.not_before) {
-            (Some(_), Some(until)) => at.max(until),
-            _ => at,
-        }
+        let (zone, usual) = (company.zone_of(&self.e164), company.usual_rate);
+        let allowed = self.usage.allowed_at(now, &zone, &company.limits);
+        let fit = self.usage.fit_at(now, &zone, usual, self.external_label, company.thresholds.fit);
+        let at = allowed.max(fit.unwrap_or(now + UNTIL_UNLABELLED));
+        self.quarantined_until.map_or(at, |until| until.max(at))
     }
 
     /// The number when a call from it begins.
@@ -713,12 +722,11 @@ impl NumberItem {
         mut self,
         ended_at: Timestamp,
         company: &Company,
-        outcome: Outcome,
-        talked: Option<Duration>,
+        over: &OverCall,
     ) -> (Self, Option<EventData>) {
         let (zone, thresholds) = (company.zone_of(&self.e164), &company.thresholds);
         self.usage_version += 1;
-        self.usage.end(ended_at, &zone, &company.limits, outcome, talked);
+        self.usage.end(ended_at, &zone, &company.limits, over);
         let health = self.usage.health(ended_at, &zone, company.usual_rate, self.external_label).score;
         let told = if health < thresholds.sick {
             let until = ended_at + thresholds.rest();
@@ -737,16 +745,13 @@ impl NumberItem {
         (self, told)
     }
 
-    /// Puts the moment before which it is not used where usage and health want it. A quarantine stays.
+    /// Puts the moment before which it is not used where it belongs now.
     fn settle_not_before(&mut self, now: Timestamp, company: &Company) {
-        let (zone, thresholds) = (company.zone_of(&self.e164), &company.thresholds);
-        let allowed = self.usage.allowed_at(now, &zone, &company.limits);
-        let fit = self.usage.fit_at(now, &zone, company.usual_rate, self.external_label, thresholds.fit);
-        let rest = allowed.max(fit.unwrap_or(now + thresholds.rest()));
-        self.not_before = Some(match (&self.quarantine, self.not_before) {
-            (Some(_), Some(until)) => rest.max(until),
-            _ => rest,
-        });
+        if self.quarantined_until.is_some_and(|until| until <= now) {
+            self.quarantine = None;
+            self.quarantined_until = None;
+        }
+        self.not_before = Some(self.may_call_at(now, company));
     }
 
     fn changed(
@@ -760,11 +765,13 @@ impl NumberItem {
         let told = match change {
             NumberChange::Quarantine { until, reason } => {
                 self.quarantine = Some(reason.clone());
-                self.not_before = Some(self.not_before.map_or(*until, |rest| rest.max(*until)));
+                self.quarantined_until = Some(*until);
+                self.settle_not_before(now, company);
                 EventData::NumberQuarantined { number: number.clone(), until: *until, reason: reason.clone() }
             }
             NumberChange::Restore => {
                 self.quarantine = None;
+                self.quarantined_until = None;
                 self.draining = false;
                 self.settle_not_before(now, company);
                 EventData::NumberRestored { number: number.clone() }
@@ -865,8 +872,11 @@ impl NumberWrite {
             .bind(":draining", AttributeValue::Bool(after.draining))
             .bind(":external", items::attribute("number", &after.external_label)?)
             .bind(":registration", items::attribute("number", &after.registration)?);
-        let moments =
-            [("not_before", ":not_before", after.not_before), ("flagged_at", ":flagged", after.flagged_at)];
+        let moments = [
+            ("not_before", ":not_before", after.not_before),
+            ("flagged_at", ":flagged", after.flagged_at),
+            ("quarantined_until", ":aside_until", after.quarantined_until),
+        ];
         for (attribute, bound, moment) in moments {
             self = match moment {
                 Some(at) => self.set(&format!("{attribute} = {bound}")).bind(bound, at),
@@ -908,9 +918,11 @@ impl From<NumberItem> for NumberState {
             available_at: item.available_at,
             not_before: item.not_before,
             quarantine: item.quarantine,
+            quarantined_until: item.quarantined_until,
             draining: item.draining,
             release_at: item.release_at,
             held_by: item.held_by,
+            on_call: item.active_call.is_some(),
             assignment_id: item.assignment_id,
             calls: item.calls,
             answered: item.answered,

@@ -32,7 +32,7 @@ pub struct Company {
     #[serde(default = "yes")]
     pub local_presence: bool,
     /// Where it is: the days of its numbers of no place are those of this zone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, rename = "company_zone", skip_serializing_if = "Option::is_none")]
     pub zone: Option<Zone>,
     /// Of 1,000 calls from its numbers, so many are answered: what a number's health is compared with. None: unknown yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -166,20 +166,23 @@ impl Store {
     /// # Errors
     /// When the store gives no answer; it can be repeated.
     pub async fn change_company(&self, settings: &Company) -> Result<Option<Company>, StoreError> {
-        let write = Write::update(
-            &self.tables.people,
-            keys::company(&settings.company),
-            "SET label = :label, hold_hours = :hours, local_presence = :local, limits = :limits, \
-             thresholds = :thresholds, #zone = :zone",
-        )
-        .when("attribute_exists(pk)")
-        .name("#zone", "zone")
-        .value(":label", settings.label.as_str())
-        .value(":hours", u64::from(u32::from(settings.hold_hours)))
-        .value(":local", AttributeValue::Bool(settings.local_presence))
-        .value(":limits", items::attribute("company", &settings.limits)?)
-        .value(":thresholds", items::attribute("company", &settings.thresholds)?)
-        .value(":zone", items::attribute("company", &settings.zone)?);
+        let mut expression = "SET label = :label, hold_hours = :hours, local_presence = :local, \
+                              limits = :limits, thresholds = :thresholds"
+            .to_owned();
+        if settings.zone.is_some() {
+            expression.push_str(", company_zone = :zone");
+        }
+        let write = Write::update(&self.tables.people, keys::company(&settings.company), expression)
+            .when("attribute_exists(pk)")
+            .value(":label", settings.label.as_str())
+            .value(":hours", u64::from(u32::from(settings.hold_hours)))
+            .value(":local", AttributeValue::Bool(settings.local_presence))
+            .value(":limits", items::attribute("company", &settings.limits)?)
+            .value(":thresholds", items::attribute("company", &settings.thresholds)?);
+        let write = match &settings.zone {
+            Some(zone) => write.value(":zone", zone.as_str()),
+            None => write,
+        };
         match self.transact(vec![write]).await? {
             Transacted::Done => self.company(&settings.company).await,
             Transacted::Refused(_) => Ok(None),

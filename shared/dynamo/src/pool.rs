@@ -265,7 +265,8 @@ impl Store {
                     // The reads are of different moments: the lead's own hold was closed between them.
                     break;
                 }
-                match self.take(cause, request, &candidate, cause.at + request.hold.duration()).await? {
+                let release_at = cause.at + request.hold.duration();
+                match self.take(cause, request, &candidate, release_at, cause.at).await? {
                     Ok(hold) => {
                         if losses == 0 {
                             self.spread.won();
@@ -320,9 +321,16 @@ impl Store {
         lead: &LeadId,
         until: Timestamp,
     ) -> Result<(), StoreError> {
-        let Some(item) = self.number_item(company, number).await? else {
+        // What ended here is not begun again, however often the file is brought.
+        let item = self.number_item(company, number).await?.filter(|item| item.last_held_by.is_none());
+        let Some(item) = item else {
             return Ok(());
         };
+        let held: Option<HoldItem> = self.get("hold", &self.tables.pool, keys::hold(company, lead)).await?;
+        if let Some(hold) = held.and_then(|item| item.held_by(company, lead)) {
+            // One that is over makes room; one that is not, the lead keeps.
+            let _: Changed = self.close_expired_by(cause, company, &hold.assignment_id, cause.at).await?;
+        }
         let digest = Sha256::digest(format!("{company}/{lead}/{number}"));
         let chance = digest[..16].iter().fold(0u128, |bits, byte| bits << 8 | u128::from(*byte));
         let request = Request {
@@ -335,7 +343,9 @@ impl Store {
             must_dial: false,
         };
         if let Some(candidate) = Candidate::of(item, Tier::Any) {
-            let _taken: Result<Hold, Lost> = self.take(cause, &request, &candidate, until).await?;
+            // It may rest here, and is the lead's all the same.
+            let rested_by = candidate.item.free_at().max(cause.at);
+            let _taken: Result<Hold, Lost> = self.take(cause, &request, &candidate, until, rested_by).await?;
         }
         Ok(())
     }
@@ -427,13 +437,14 @@ impl Store {
         read_until_served(now, request, query, limit).await
     }
 
-    /// The transaction of an assign.
+    /// The transaction of an assign. `rested_by`: when the number must be rested; now, unless it is the lead's already.
     async fn take(
         &self,
         cause: &Cause,
         request: &Request,
         candidate: &Candidate,
         release_at: Timestamp,
+        rested_by: Timestamp,
     ) -> Result<Result<Hold, Lost>, StoreError> {
         let Request { company, lead, assignment_id, .. } = request;
         let hold = Hold {
@@ -466,9 +477,10 @@ impl Store {
             .available_from(company, &NumberKeys::of(&assignment), Some(release_at))
             .set("assignment_id = :assignment, held_by = :lead, held_since = :now, release_at = :release_at")
             .set("release_shard = :shard, hold_version = :one")
-            .when("attribute_not_exists(active_call) AND (attribute_not_exists(not_before) OR not_before <= :now)")
+            .when("attribute_not_exists(active_call) AND (attribute_not_exists(not_before) OR not_before <= :rested)")
             .when("draining = :stays")
             .bind(":stays", AttributeValue::Bool(false))
+            .bind(":rested", rested_by)
             .bind(":assignment", assignment_id.as_str())
             .bind(":lead", lead.as_str())
             .bind(":now", cause.at)
@@ -476,7 +488,7 @@ impl Store {
             .bind(":shard", keys::shard(assignment_id.as_str()))
             .bind(":one", 1u64);
         number = match &former {
-            None => number.when("available_at <= :now AND attribute_not_exists(assignment_id)"),
+            None => number.when("available_at <= :rested AND attribute_not_exists(assignment_id)"),
             Some((former, former_lead)) => number
                 .set("last_held_by = :former_lead, last_ended_at = :former_end")
                 .when("available_at <= :over AND assignment_id = :former")
@@ -675,7 +687,12 @@ impl Store {
                 reason,
                 ended_at,
             };
-            let mut writes = vec![self.free_number(company, &assignment, ended_at, available_at).write()];
+            // Whoever drains, restores or puts the number aside meanwhile is heard.
+            let freed = self
+                .free_number(company, &assignment, ended_at, available_at)
+                .when("usage_version = :usage_read")
+                .bind(":usage_read", number.usage_version);
+            let mut writes = vec![freed.write()];
             writes.extend(self.close(cause, company, &over)?);
             match self.transact(writes).await? {
                 Transacted::Done => {

@@ -10,10 +10,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use dialpool_domain::call::{Call, CallReport, CallState};
 use dialpool_domain::contact::{Contact, ContactState};
 use dialpool_domain::event::{Aggregate, CallOver, Cause, EventData};
-use dialpool_domain::outcome::Outcome;
-use dialpool_domain::pool::ReleaseReason;
+use dialpool_domain::outcome::{Outcome, carrier_refused};
+use dialpool_domain::pool::{AFTER_APPOINTMENT, ReleaseReason};
 use dialpool_domain::retry::{self, DoneReason, HoldAfter, Next, RetryPolicy};
 use dialpool_domain::time::Duration;
+use dialpool_domain::usage::OverCall;
 use dialpool_domain::{CallId, Timestamp, Usd};
 
 use crate::dialing::{ROUNDS, other_call};
@@ -64,8 +65,6 @@ pub enum Ended {
     Applied {
         /// The call as it ended.
         call: Box<Call>,
-        /// When the contact is tried again, if it is.
-        retry_at: Option<Timestamp>,
     },
     /// The call was over already; what was new in the report was added.
     AlreadyOver(Box<Call>),
@@ -85,6 +84,8 @@ struct Around {
     number: NumberItem,
     assignment: AssignmentItem,
     company: Company,
+    /// Whether the number called is on a suppression list by now.
+    suppressed: bool,
 }
 
 /// What follows from the end of a call.
@@ -156,31 +157,33 @@ impl Store {
         settlement: &Settlement<'_>,
     ) -> Result<Option<Ended>, StoreError> {
         let number_key = keys::number(&call.company, &call.from_number);
-        let (contact, number, assignment, company) = tokio::try_join!(
+        let hash = settlement.hasher.hash(&call.to_number);
+        let (contact, number, assignment, company, suppressed) = tokio::try_join!(
             self.contact_item(&call.campaign_id, &call.to_number),
             self.get::<NumberItem>("number", &self.tables.pool, number_key),
             self.assignment_item(&call.company, &call.assignment_id),
             self.settings(&call.company),
+            self.is_suppressed(&call.company, &hash),
         )?;
         let (Some(contact), Some(number), Some(assignment)) = (contact, number, assignment) else {
             let missing = format!("{}: its contact, its number or its hold is not there", call.call_id);
             return Err(StoreError::unreadable("call", missing));
         };
-        let around = Around { call, contact, number, assignment, company };
+        let around = Around { call, contact, number, assignment, company, suppressed };
         let report = around.call.report.clone().completed_by(settlement.report.clone());
         let ended_at = report.ended_at.unwrap_or(cause.at).min(cause.at);
         let consequences = consequences(&around, settlement, &report, cause.at);
         let report = CallReport { outcome: Some(consequences.outcome), ended_at: Some(ended_at), ..report };
-        let retry_at = match consequences.next {
-            Next::At(at) => Some(at),
-            Next::Done(_) => None,
-        };
 
         let mut writes = self.over_writes(cause, &around, settlement, &report, &consequences)?;
         writes.extend(self.contact_writes(cause, &around, &consequences)?);
         let talked = report.started_at.map(|started_at| ended_at.since(started_at));
-        let (number, told) =
-            around.number.clone().with_call_over(ended_at, &around.company, consequences.outcome, talked);
+        let over = OverCall {
+            outcome: consequences.outcome,
+            talked,
+            carrier_refused: report.ended_reason.as_deref().is_some_and(carrier_refused),
+        };
+        let (number, told) = around.number.clone().with_call_over(ended_at, &around.company, &over);
         writes.extend(self.hold_writes(cause, &around, &consequences, &number, ended_at)?);
         if let Some(told) = told {
             writes.push(self.number_event(cause, &around.call.company, &number, told)?);
@@ -189,7 +192,7 @@ impl Store {
             Transacted::Refused(_) => None,
             Transacted::Done => {
                 let call = CallItem { call_state: settlement.state, report, check_at: None, ..around.call };
-                Some(Ended::Applied { call: Box::new(call.into()), retry_at })
+                Some(Ended::Applied { call: Box::new(call.into()) })
             }
         })
     }
@@ -491,6 +494,8 @@ fn consequences(
     let provider_failures = around.contact.provider_failures + failed;
     let next = if report.opted_out {
         Next::Done(DoneReason::OptedOut)
+    } else if around.suppressed {
+        Next::Done(DoneReason::Suppressed)
     } else {
         let begun: Vec<Timestamp> = attempts.iter().map(|millis| Timestamp::from_millis(*millis)).collect();
         retry::plan(outcome, &begun, provider_failures, now, settlement.policy)
@@ -510,7 +515,8 @@ fn consequences(
 fn hold_after(next: Next, now: Timestamp, appointment_at: Option<Timestamp>) -> HoldAfter {
     match retry::hold_after(next, now) {
         HoldAfter::Release(reason)
-            if reason != ReleaseReason::OptedOut && appointment_at.is_some_and(|at| at > now) =>
+            if reason != ReleaseReason::OptedOut
+                && appointment_at.is_some_and(|at| at + AFTER_APPOINTMENT > now) =>
         {
             HoldAfter::Keep
         }

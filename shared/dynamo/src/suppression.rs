@@ -10,6 +10,7 @@ use dialpool_domain::pool::ReleaseReason;
 use dialpool_domain::{CompanyId, LeadId, PhoneNumber};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::IgnoredAny;
 use sha2::Sha256;
 
 use crate::pool::Changed;
@@ -118,13 +119,14 @@ impl Store {
         ])
     }
 
-    /// Whether a number is on the company's list.
+    /// Whether a number is on the company's list, or on that of everybody.
     ///
     /// # Errors
     /// When the store gives no answer: then the number must be taken as suppressed.
     pub async fn is_suppressed(&self, company: &CompanyId, hash: &str) -> Result<bool, StoreError> {
-        let key = keys::suppression(company.as_str(), hash);
-        let found: Option<serde::de::IgnoredAny> = self.get("suppression", &self.tables.dialing, key).await?;
-        Ok(found.is_some())
+        let on = |list: &str| self.get("suppression", &self.tables.dialing, keys::suppression(list, hash));
+        let found: (Option<IgnoredAny>, Option<IgnoredAny>) =
+            tokio::try_join!(on(company.as_str()), on(keys::EVERYBODY))?;
+        Ok(found.0.is_some() || found.1.is_some())
     }
 }

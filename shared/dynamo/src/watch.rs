@@ -6,6 +6,7 @@ use dialpool_domain::{CompanyId, Timestamp};
 use serde::Deserialize;
 
 use crate::numbers::{NumberState, PoolSummary};
+use crate::people::Company;
 use crate::transaction::{Transacted, Write};
 use crate::{Store, StoreError, keys};
 
@@ -16,7 +17,7 @@ const EVERY: Duration = Duration::from_mins(5);
 const WELL_UNDER: u64 = 5;
 
 /// Fewer calls than this do not say how often calls are answered.
-const FEWEST_CALLS: u64 = 100;
+const FEWEST_CALLS: u32 = 50;
 
 #[derive(Default, Deserialize)]
 struct WatchItem {
@@ -42,8 +43,8 @@ impl Store {
         }
         let numbers = self.all_numbers(company).await?;
         let summary = PoolSummary::of(&numbers, cause.at);
-        let levels = self.settings(company).await?.thresholds.utilisation;
-        let level = level(&summary, levels, before.utilisation_level);
+        let settings = self.settings(company).await?;
+        let level = level(&summary, settings.thresholds.utilisation, before.utilisation_level);
         let told = (level != before.utilisation_level).then(|| match level {
             0 => EventData::PoolUtilisationNormal { in_use: summary.in_use(), of: summary.in_service() },
             level => {
@@ -70,7 +71,7 @@ impl Store {
         if let Transacted::Refused(_) = self.transact(writes).await? {
             return Ok(false);
         }
-        if let Some(rate) = usual_rate(&numbers) {
+        if let Some(rate) = usual_rate(&numbers, cause.at, &settings) {
             self.remember_usual_rate(company, rate).await?;
         }
         Ok(true)
@@ -85,12 +86,13 @@ fn level(summary: &PoolSummary, levels: [u8; 2], before: u8) -> u8 {
     if well { passed } else { passed.max(before) }
 }
 
-/// Of 1,000 calls from these numbers, so many are answered.
-fn usual_rate(numbers: &[NumberState]) -> Option<u32> {
-    let (calls, answered) = numbers
-        .iter()
-        .fold((0, 0), |(calls, answered), number| (calls + number.calls, answered + number.answered));
-    (calls >= FEWEST_CALLS).then(|| u32::try_from(answered * 1_000 / calls).unwrap_or(1_000))
+/// Of 1,000 calls from these numbers within a week, so many were answered; none: too few calls to say.
+fn usual_rate(numbers: &[NumberState], now: Timestamp, company: &Company) -> Option<u32> {
+    let (calls, answered) = numbers.iter().fold((0_u32, 0_u32), |(calls, answered), number| {
+        let week = number.usage.week(now, &company.zone_of(&number.number));
+        (calls + week.ended, answered + week.answered)
+    });
+    (calls >= FEWEST_CALLS).then(|| answered * 1_000 / calls)
 }
 
 #[cfg(test)]
