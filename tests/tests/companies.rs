@@ -117,3 +117,18 @@ async fn a_campaign_dials_from_any_number_when_its_company_switched_local_presen
     let hold = world.send("GET", "/v1/leads/lead-1/assignment", Value::Null).await;
     assert_eq!(hold.json["number"], "+12125550102", "{hold:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_withdrawn_opens_nothing_half_a_minute_later() {
+    let world = World::new().await;
+    let key = issue_api_key(world.store(), &world.local.entropy, Some(&world.company)).await.unwrap();
+    let id = key.split('_').nth(1).unwrap();
+    assert_eq!(send(&world, &key, "GET", "/v1/company", Value::Null).await.status, 200);
+
+    let revoked = world.store().revoke_api_key(world.now(), id).await.unwrap();
+    let unknown = world.store().revoke_api_key(world.now(), "nobody").await.unwrap();
+    world.pass(Duration::from_secs(31)).await;
+
+    assert!(revoked && !unknown);
+    assert_eq!(send(&world, &key, "GET", "/v1/company", Value::Null).await.status, 401);
+}

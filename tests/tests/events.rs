@@ -15,7 +15,7 @@ async fn every_event_on_the_bus_is_as_its_schema_says() {
         settings.simulator.error_after_rate = 0.3;
     })
     .await;
-    let numbers: Vec<String> = (1..=12).map(|n| format!("+1415555{n:04}")).collect();
+    let numbers: Vec<String> = (101..=112).map(|n| format!("+1415555{n:04}")).collect();
     world.add_numbers(&numbers.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let rows: String = (110..130).map(|n| format!("+1415555{n:04},lead-{n}\n")).collect();
     world.campaign(3, &format!("phone,lead\n{rows}")).await;

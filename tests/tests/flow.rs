@@ -261,3 +261,19 @@ async fn a_call_is_decided_about_when_its_report_is_there_and_not_before() {
     assert_eq!((early.status, &early.headers["retry-after"]), (409, &"10".parse().unwrap()), "{early:?}");
     assert_eq!(decided.json["actions"][0]["parameters"]["value"], "contacted", "{decided:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_says_stop_in_writing_while_on_a_call_is_called_no_more_and_the_number_is_free() {
+    let world = world(Ending::NoAnswer).await;
+    world.campaign(1, CONTACTS).await;
+    world.pass(Duration::from_secs(5)).await;
+
+    let stopped = world.send("POST", "/v1/suppressions", json!({ "phone": LEAD })).await;
+    world.pass(Duration::from_mins(5)).await;
+
+    assert_eq!(stopped.status, 201, "{stopped:?}");
+    assert_eq!(world.send("GET", "/v1/leads/lead-1/assignment", Value::Null).await.status, 404);
+    world.pass(Duration::from_hours(48)).await;
+    assert_eq!(world.local.simulator.ledger().len(), 1);
+    assert_eq!(world.violations(Stage::Finished).await, Vec::<String>::new());
+}

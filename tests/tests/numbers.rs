@@ -313,3 +313,44 @@ async fn the_old_tables_are_taken_over_with_their_holds() {
     assert_eq!(first.json["number"], "+17025550137", "{first:?}");
     assert_eq!(world.violations(Stage::UnderWay).await, Vec::<String>::new());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_number_that_is_labelled_calls_nobody_and_is_nobodys_until_the_label_is_gone() {
+    let world = World::with(|settings| settings.schedule_stretch = 100).await;
+    world.add_numbers(&NUMBERS[..2]).await;
+    let held = world.assign("lead-1").await;
+    let labelled = NUMBERS.iter().find(|known| known.ends_with(number(&held))).expect("one of them");
+    let label = |label: &str| json!({ "label": label });
+    world.send("POST", &format!("/v1/numbers/{labelled}/label"), label("spam")).await;
+
+    // Its holder is called from another number.
+    world.campaign(1, "phone,lead\n+14155550150,lead-1\n").await;
+    world.pass(Duration::from_mins(15)).await;
+    let called_from = world.local.simulator.ledger().first().map(|call| call.phone_number_id.clone());
+    world.pass(Duration::from_hours(40 * 24)).await;
+    let mut got = Vec::new();
+    for n in 2..5 {
+        got.push(world.assign(&format!("lead-{n}")).await);
+    }
+    world.send("POST", &format!("/v1/numbers/{labelled}/label"), label("none")).await;
+    let after = world.assign("lead-9").await;
+
+    assert!(called_from.is_some_and(|from| !from.ends_with(&labelled[1..])));
+    let given = got.iter().filter(|assigned| matches!(assigned, Assigned::Granted(..))).count();
+    assert_eq!(given, 1, "{got:?}");
+    assert_eq!(number(&after), &labelled[8..]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_of_an_assistant_are_not_held_against_the_numbers() {
+    let world = World::with(|settings| settings.simulator.refusal_rate = 1.0).await;
+    world.add_numbers(&NUMBERS).await;
+    let rows: String = (100..130).map(|n| format!("+14155550{n},lead-{n}\n")).collect();
+    world.campaign(3, &format!("phone,lead\n{rows}")).await;
+    world.pass(Duration::from_hours(24)).await;
+
+    for number in world.store().all_numbers(&world.company).await.unwrap() {
+        let company = world.store().company(&world.company).await.unwrap().unwrap();
+        assert_eq!(number.health(world.now(), &company).score, 100, "{number:?}");
+    }
+}

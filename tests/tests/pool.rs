@@ -145,25 +145,6 @@ async fn a_number_of_the_leads_area_is_preferred_then_of_its_state_then_any() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_sweeper_closes_every_expired_hold_once_also_when_two_run_at_the_same_time() {
-    let world = World::with(|settings| settings.schedule_stretch = 1_000_000).await;
-    let numbers: Vec<String> = (0..60).map(|n| format!("+1415555{n:04}")).collect();
-    world.add_numbers(&numbers.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    for n in 0..60 {
-        granted(world.assign(&format!("lead-{n}")).await);
-    }
-    world.pass(HoldHours::default().duration() + CLOCK_SKEW).await;
-
-    tokio::join!(world.local.stack.tick("ReleaseSweeper"), world.local.stack.tick("ReleaseSweeper"));
-
-    let released = world.event_types().await.into_iter().filter(|kind| *kind == "number.released").count();
-    assert_eq!(released, 60);
-    assert_eq!(world.violations(Stage::UnderWay).await, Vec::<String>::new());
-    let summary = world.store().pool_summary(world.now(), &world.company).await.unwrap();
-    assert_eq!((summary.available, summary.assigned), (60, 0));
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_number_belongs_to_one_company() {
     let world = World::new().await;
     world.add_numbers(&NUMBERS[..1]).await;

@@ -22,7 +22,7 @@ use dialpool_providers::vapi::{Vapi, WebhookTarget};
 use dialpool_runtime::jobs::DialJob;
 use dialpool_runtime::{Queue, QueueError, Start, StartError, queue};
 
-/// Of a provider account's lines, this share is kept for inbound calls (D6).
+/// Of a provider account's lines, this share is kept for inbound calls.
 const INBOUND_PERCENT: u32 = 30;
 
 /// The state of the function.

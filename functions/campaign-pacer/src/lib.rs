@@ -1,4 +1,4 @@
-//! `campaign-pacer`: keeps the lines of running campaigns full, and completes campaigns whose contacts are done (D1, D7).
+//! `campaign-pacer`: keeps the lines of running campaigns full, and completes campaigns whose contacts are done.
 //!
 //! Lines are kept full by the calls themselves: whatever ends a call asks for the next dial. The pacer begins again when no
 //! call is under way: retries that are due, contacts put off for the night; and it makes up for what was lost on the way.

@@ -219,8 +219,11 @@ impl SettingsRequest {
             return Err(Problem::field("thresholds.sick", "is at most `fit`, and that at most 100"));
         }
         let [low, high] = new_thresholds.utilisation;
-        if low >= high || high > 100 {
-            return Err(Problem::field("thresholds.utilisation", "is two percentages, the lower first"));
+        if low == 0 || low >= high || high > 100 {
+            return Err(Problem::field(
+                "thresholds.utilisation",
+                "is two percentages from 1 to 100, the lower first",
+            ));
         }
         Ok(Company {
             label: self.name.unwrap_or(company.label),

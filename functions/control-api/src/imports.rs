@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 use crate::ControlApi;
 use crate::wire::ImportParameters;
 
-/// The most rows of one file (D2).
+/// The most rows of one file.
 const MOST_ROWS: usize = 10_000;
 
 /// The most characters of one value.
@@ -214,7 +214,7 @@ const HELD_UNTIL: &[&str] = &["release_at", "hold_until", "assigned_until", "exp
 const HELD_SINCE: &[&str] = &["assigned_at", "held_since"];
 
 /// Reads the numbers of a file: of ours, or an export of `phone_pool` or `phone_assignments` of the n8n flows, of
-/// `phone_numbers` or `signalwire_phone_numbers` of the Supabase project (P5). A hold of theirs that is in force is carried
+/// `phone_numbers` or `signalwire_phone_numbers` of the Supabase project. A hold of theirs that is in force is carried
 /// over: until the moment that is given, or for 18 hours from its start.
 ///
 /// # Errors

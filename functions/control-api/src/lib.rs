@@ -1,11 +1,12 @@
-//! `control-api`: numbers, campaigns, contacts, calls and suppression lists of a company, over HTTP.
+//! `control-api`: companies, their numbers, campaigns, contacts, calls and suppression lists, over HTTP.
 //!
 //! | route | answer |
 //! |---|---|
 //! | `GET /v1/health` | 200 when the tables answer; without a key |
 //! | `GET /v1/company`, `PATCH` | the settings of the caller's company |
+//! | `GET /v1/companies?after=&limit=`, `POST` | for an operator's key: the companies with the use of their pools; 201 a new one and its key |
 //! | `GET /v1/numbers?after=&limit=&state=&area=&standing=&health_under=` | the pool, number by number |
-//! | `POST /v1/numbers/import`, `/v1/numbers:import` | CSV or JSON; what was taken and each row that was not, and why |
+//! | `POST /v1/numbers:import`, `/v1/numbers/import` | CSV or JSON; what was taken and each row that was not, and why |
 //! | `GET /v1/numbers/{number}`, `PATCH` | one number, its health part by part; its registration |
 //! | `GET /v1/numbers/{number}/lead` | whose an inbound call or text on it is |
 //! | `POST /v1/numbers/{number}/release`, `extend`, `quarantine`, `restore`, `drain`, `retire`, `label`, `complaint` | the number after it |
@@ -18,7 +19,7 @@
 //! | `GET /v1/calls/{id}` | a call, its events, what the provider sent |
 //! | `POST /v1/suppressions` | a phone number that must not be called; in force when this answers |
 //!
-//! Every route acts within the company of the caller's key. `?dry_run=true` on an import changes nothing.
+//! Every other route but the first acts within the company of the caller's key. `?dry_run=true` on an import changes nothing.
 
 mod campaigns;
 mod company;

@@ -92,7 +92,7 @@ pub(crate) struct LeadOfNumber {
     last_assistant: Option<String>,
 }
 
-/// The settings of a company, and what is known of it.
+/// The pool in one look.
 #[derive(Debug, Serialize)]
 pub(crate) struct PoolReportView {
     summary: PoolSummary,
@@ -316,7 +316,7 @@ pub(crate) async fn register(
     change(&api, &caller, &number, NumberChange::Register(registration)).await
 }
 
-/// Whose call or text on a number is: of the lead that holds it, else of the last one lately (P11).
+/// Whose call or text on a number is: of the lead that holds it, else of the last one lately.
 pub(crate) async fn lead(
     State(api): State<Api>,
     caller: Caller,
@@ -336,7 +336,7 @@ pub(crate) async fn lead(
     Ok(Json(LeadOfNumber { number, lead, holds, held_until, last_assistant: owner.last_assistant }))
 }
 
-/// The pool in one look (P13).
+/// The pool in one look.
 pub(crate) async fn report(State(api): State<Api>, caller: Caller) -> Result<Json<PoolReportView>, Problem> {
     let company = api.company(caller.at, &caller.company).await?;
     let PoolReport { numbers, double_assignments, assignments_24_h } =

@@ -1,12 +1,12 @@
-//! `decision-api`: a trigger in, an ordered list of actions out (X1, first form).
+//! `decision-api`: a trigger in, an ordered list of actions out.
 //!
 //! | route | answer |
 //! |---|---|
 //! | `POST /v1/decisions` | what is to be done about a `message_received` or a `call_ended` |
 //! | `GET /v1/decisions/{id}` | that decision again |
 //!
-//! The same trigger gets the same decision, byte for byte, also when it comes twice at once (X2). Who asks in a message to
-//! be left alone is on the suppression list before this answers (C3); whatever carries an action out asks that list again.
+//! The same trigger gets the same decision, byte for byte, also when it comes twice at once. Who asks in a message to
+//! be left alone is on the suppression list before this answers; whatever carries an action out asks that list again.
 
 mod wire;
 

@@ -1,4 +1,4 @@
-//! `event-relay`: from the journal to the event bus (E1).
+//! `event-relay`: from the journal to the event bus.
 //!
 //! The stream of the journal brings every event once it is committed, in the order of its aggregate, at least once. The
 //! relay puts each on the bus and answers with the first that the bus did not take: the stream starts again from there.

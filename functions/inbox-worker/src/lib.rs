@@ -1,11 +1,11 @@
 //! `inbox-worker`: applies what providers sent, in any order and any number of times.
 //!
-//! Every event of a call goes to the call's log first (D9). States only move forward; the first report of an end ends
-//! the call, once, with everything that follows; what later reports add is merged. When a call is over its line is free,
-//! and the next dial is asked for in the same breath (D7).
+//! Every event of a call goes to the call's log first. States only move forward; the first report of an end, with
+//! its reason, ends the call, once, with everything that follows; what later reports add is merged. When a call is over its line is free,
+//! and the next dial is asked for in the same breath.
 //!
 //! What cannot be read, or is of a type that nobody has heard of, fails: the queue brings it again and then keeps it, with
-//! its cause in the log, for a human (I3).
+//! its cause in the log, for a human.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use dialpool_domain::CallId;

@@ -1,4 +1,4 @@
-//! `pool-watch`: whoever waits gets the number that came free (P12), and somebody hears when a pool runs short.
+//! `pool-watch`: whoever waits gets the number that came free, and somebody hears when a pool runs short.
 //!
 //! The stream of the journal brings what happened to numbers. A number that came free is for who waits longest; a number
 //! that rests first is given out by the sweeper when its rest is over. Any of it may come twice, or late: serving and

@@ -105,7 +105,7 @@ impl ReleaseSweeper {
         Ok(count)
     }
 
-    /// Numbers whose rest is over are for who waits (P12): of that no event tells.
+    /// Numbers whose rest is over are for who waits: of that no event tells.
     async fn serve_waiting(&self, cause: &Cause, failed: &mut Option<StoreError>) -> Result<u64, SweepError> {
         let mut served = 0;
         for company in self.store.companies_with_waiting().await? {

@@ -1,10 +1,10 @@
 //! `webhook-ingress`: what providers post, verified, stored, acknowledged.
 //!
 //! `POST /v1/webhooks/vapi`: the raw body is authenticated (401 without), put into the inbox queue, and only then
-//! acknowledged (I2, I3). What the body says is the inbox worker's business: even one that nobody can read is kept.
+//! acknowledged. What the body says is the inbox worker's business: even one that nobody can read is kept.
 //!
 //! Questions that the provider waits for are answered here: an assistant request (an inbound call needs an assistant) gets
-//! the assistant that spoke last from the number called, while a lead holds it (I9).
+//! the assistant that spoke last from the number called, while a lead holds it.
 
 use axum::extract::{FromRef, State};
 use axum::http::HeaderMap;

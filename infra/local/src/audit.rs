@@ -1,6 +1,7 @@
 //! The invariants, checked on what a stack has written down, what its provider has seen, and what its bus has.
 //!
-//! The checks use nothing of what keeps the invariants: they read every item and every event and count for themselves.
+//! The checks read every item and every event and count for themselves. With what keeps the invariants they share the law
+//! and the zones of numbers, which have tests of their own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -93,8 +94,8 @@ impl Books {
         wrong
     }
 
-    /// No number is held by two leads at once, and no lead of a company holds two numbers (P1); every hold that ended
-    /// ended once (P4).
+    /// No number is held by two leads at once, and no lead of a company holds two numbers; every hold that ended
+    /// ended once.
     fn check_holds(&self, wrong: &mut Vec<Violation>) {
         struct Span {
             company: String,
@@ -180,7 +181,7 @@ impl Books {
         }
     }
 
-    /// The provider was asked once for each call, and never had two calls to one person at once (D4).
+    /// The provider was asked once for each call, and never had two calls to one person at once.
     fn check_provider(&self, wrong: &mut Vec<Violation>) {
         let mut names = BTreeSet::new();
         let claimed: BTreeSet<String> = self.claims().map(|(id, _)| id.to_string()).collect();
@@ -213,7 +214,7 @@ impl Books {
         })
     }
 
-    /// Every call ends, once (D5).
+    /// Every call ends, once.
     fn check_calls(&self, wrong: &mut Vec<Violation>, stage: Stage) {
         let mut ends: BTreeMap<String, u32> = BTreeMap::new();
         for event in &self.events {
@@ -241,7 +242,7 @@ impl Books {
         }
     }
 
-    /// No campaign has more calls under way than its cap (D6).
+    /// No campaign has more calls under way than its cap.
     fn check_caps(&self, wrong: &mut Vec<Violation>) {
         let mut campaign_of: BTreeMap<String, CampaignId> = BTreeMap::new();
         let mut active: BTreeMap<CampaignId, BTreeSet<String>> = BTreeMap::new();
@@ -281,7 +282,7 @@ impl Books {
         }
     }
 
-    /// No number calls more often in an hour or in a day of its zone than its company allows, nor before it rested (P7).
+    /// No number calls more often in an hour or in a day of its zone than its company allows, nor before it rested.
     fn check_number_limits(&self, wrong: &mut Vec<Violation>) {
         let settings: BTreeMap<&str, (Limits, Option<Zone>)> = self
             .items_of("PeopleTable", "COMPANY")
@@ -330,7 +331,7 @@ impl Books {
         }
     }
 
-    /// Nobody is called outside the legal hours, nor after an opt-out (C1, C2).
+    /// Nobody is called outside the legal hours, nor after an opt-out.
     fn check_law(&self, wrong: &mut Vec<Violation>) {
         let mut opted_out: BTreeMap<&PhoneNumber, Timestamp> = BTreeMap::new();
         for event in &self.events {
@@ -368,7 +369,7 @@ impl Books {
         }
     }
 
-    /// Every event has its place in its aggregate, and is on the bus; nothing else is (E1).
+    /// Every event has its place in its aggregate, and is on the bus; nothing else is.
     fn check_journal(&self, wrong: &mut Vec<Violation>, stage: Stage) {
         let mut sequences: BTreeMap<String, Vec<u64>> = BTreeMap::new();
         for event in &self.events {
@@ -406,7 +407,7 @@ impl Books {
         }
     }
 
-    /// The counters of a campaign are those of its events; at the end nothing is left over (A3, D5).
+    /// The counters of a campaign are those of its events; at the end nothing is left over.
     fn check_campaigns(&self, wrong: &mut Vec<Violation>, stage: Stage) {
         let mut costs: BTreeMap<&str, Usd> = BTreeMap::new();
         let mut calls: BTreeMap<&str, u64> = BTreeMap::new();

@@ -36,11 +36,14 @@ enum Action {
     /// Makes a company, or another key to one; prints the key, which is shown only once.
     Key {
         /// The company: 1 to 40 of a-z, 0-9, - and _.
-        #[arg(required_unless_present = "operator", conflicts_with = "operator")]
+        #[arg(required_unless_present_any = ["operator", "revoke"], conflicts_with_all = ["operator", "revoke"])]
         company: Option<CompanyId>,
         /// Makes an operator's key: it makes and lists companies, and opens none.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "revoke")]
         operator: bool,
+        /// Withdraws a key: the digits between the first `_` and the second. In force within half a minute.
+        #[arg(long, value_name = "KEY_ID")]
+        revoke: Option<String>,
     },
     /// Runs a whole campaign against the simulated provider, in virtual time, and checks the invariants.
     Demo {
@@ -117,7 +120,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Action::Pool { company, watch } => {
             real_time()?.block_on(serve::show_pool(&place, &company, watch)).map(|()| ExitCode::SUCCESS)
         }
-        Action::Key { company, operator: _ } => {
+        Action::Key { revoke: Some(key_id), .. } => {
+            real_time()?.block_on(serve::revoke_key(&place, &key_id)).map(|()| ExitCode::SUCCESS)
+        }
+        Action::Key { company, .. } => {
             real_time()?.block_on(serve::make_key(&place, company.as_ref())).map(|()| ExitCode::SUCCESS)
         }
         Action::Import(Import::Numbers { file, company, dry_run }) => {

@@ -302,6 +302,17 @@ pub async fn make_key(place: &Place, company: Option<&CompanyId>) -> anyhow::Res
     Ok(())
 }
 
+/// Withdraws an API key.
+///
+/// # Errors
+/// When there is no such key, or the store gives no answer.
+pub async fn revoke_key(place: &Place, key_id: &str) -> anyhow::Result<()> {
+    let revoked = place.store().await?.revoke_api_key(Clock::system().now(), key_id).await?;
+    anyhow::ensure!(revoked, "there is no key of the id {key_id}");
+    println!("key {key_id} is withdrawn");
+    Ok(())
+}
+
 /// Imports numbers and prints the report.
 ///
 /// # Errors

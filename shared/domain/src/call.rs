@@ -33,7 +33,7 @@ pub const ABSENCE_PROVES_AFTER: Duration = Duration::from_mins(5);
 /// A call whose answer is not known is looked up at the provider this long after it was asked for.
 pub const FIRST_LOOK_AFTER: Duration = Duration::from_secs(15);
 
-/// A call without news for this long is looked up at the provider (D5).
+/// A call without news for this long is looked up at the provider.
 pub const SILENT_AFTER: Duration = Duration::from_mins(10);
 
 /// A number stays with its lead at least this long after a claim: longer than any call.

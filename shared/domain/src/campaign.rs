@@ -1,4 +1,4 @@
-//! Campaigns: a list of contacts, an assistant that speaks to them, and how many lines may ring at once (D1).
+//! Campaigns: a list of contacts, an assistant that speaks to them, and how many lines may ring at once.
 //!
 //! ```text
 //!  created ──start──▶ running ◀──resume── paused
@@ -81,7 +81,7 @@ impl fmt::Display for CampaignStatus {
     }
 }
 
-/// How many calls of one campaign may be under way at once: 1 to 50, 8 when nothing is said (D1).
+/// How many calls of one campaign may be under way at once: 1 to 50, 8 when nothing is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
 pub struct Cap(u32);
@@ -161,7 +161,7 @@ pub struct Campaign {
     pub progress: Progress,
 }
 
-/// How far a campaign got (A3). Kept in the transactions that change what is counted.
+/// How far a campaign got. Kept in the transactions that change what is counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Progress {
     /// Contacts in all.

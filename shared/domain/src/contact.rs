@@ -1,4 +1,4 @@
-//! Contacts: the places of leads in a campaign. One per phone number and campaign (D2).
+//! Contacts: the places of leads in a campaign. One per phone number and campaign.
 
 use serde::{Deserialize, Serialize};
 

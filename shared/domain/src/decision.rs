@@ -1,11 +1,12 @@
-//! Decisions: what is to be done about something that happened, by rules (X1, X2).
+//! Decisions: what is to be done about something that happened, by rules.
 //!
 //! 1. A decision is a pure function of its trigger and of what is known at that moment, and is made once: whoever brings
 //!    the same trigger again gets the decision that was made.
 //! 2. Its id follows from company and trigger, the ids of its actions from that and their place: an action that is
 //!    carried out again can be told from one that was not.
-//! 3. Who asked not to be contacted gets one confirmation, and nothing else by itself.
-//! 4. What goes out goes out inside the legal window; where that is not known, a human finds out.
+//! 3. Who asked not to be contacted gets one confirmation, an answer when it asks for help, and nothing else by itself.
+//! 4. A call, or a message that we begin, goes out inside the legal window; where that is not known, it does not. What
+//!    answers a message goes out at once.
 //!
 //! Not here: carrying actions out. What does so asks the suppression lists and the law again.
 
@@ -27,7 +28,7 @@ use crate::{CompanyId, LeadId, PhoneNumber, Timestamp};
 /// What goes out to a lead is stale after this, where nothing stricter holds.
 const OUTWARD_FOR: Duration = Duration::from_hours(24);
 
-/// What is written down, stopped or given to a human holds for as long as events are kept (E4).
+/// What is written down, stopped or given to a human holds for as long as events are kept.
 const INWARD_FOR: Duration = Duration::from_hours(30 * 24);
 
 /// The one confirmation of an opt-out is covered by the former consent when it is sent within five minutes: 47 CFR

@@ -1,4 +1,4 @@
-//! Events: what Dialpool tells the outside. Each is written in the transaction that makes it true (E1).
+//! Events: what Dialpool tells the outside. Each is written in the transaction that makes it true.
 //!
 //! An event names the thing that changed (its aggregate) and which change of that thing it is (its sequence, from 1
 //! without gaps). Its id follows from both: the same change has the same id however often it is told.
@@ -169,7 +169,7 @@ pub enum EventData {
         /// Its health, from 0 to 100.
         health: u8,
     },
-    /// Fewer people answer a number than did a week ago: it may be flagged somewhere.
+    /// Fewer people answered a number within two days than in the seven before: it may be flagged somewhere.
     #[serde(rename = "number.flagged")]
     NumberFlagged {
         /// Which number.
@@ -210,7 +210,7 @@ pub enum EventData {
     /// So much of a pool is in use that it may run out.
     #[serde(rename = "pool.utilisation_high")]
     PoolUtilisationHigh {
-        /// The level that was passed: 80 or 95 percent.
+        /// The level that was passed, in percent: one of the company's two.
         level: u8,
         /// Numbers that cannot be assigned now.
         in_use: u64,

@@ -1,4 +1,4 @@
-//! Calling hours: when the law allows a number to be called (C1), and the record of why it did (C6).
+//! Calling hours: when the law allows a number to be called, and the record of why it did.
 //!
 //! 47 CFR 64.1200(c)(1) allows telephone solicitations from 8 a.m. to 9 p.m., local time at the called party's
 //! location. Where that is, is known from an explicit zone, an address (ZIP code, state), or the number's area code:
@@ -114,7 +114,7 @@ pub enum Window {
     Never,
 }
 
-/// Why a call was lawful at the moment it was placed (C6).
+/// Why a call was lawful at the moment it was placed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LegalBasis {
     /// Version of the rules.
@@ -467,7 +467,7 @@ mod tests {
     fn what_is_not_known_is_not_dialed() {
         let new_york = Some("America/New_York");
         let cases = [
-            ("+493012345678", None, new_york, NotDialable::NotUnitedStates),
+            ("+493023125000", None, new_york, NotDialable::NotUnitedStates),
             ("+14165550100", None, new_york, NotDialable::NotUnitedStates),
             ("+12425550100", None, None, NotDialable::NotUnitedStates),
             ("+18005550100", None, new_york, NotDialable::NotGeographic),

@@ -1,4 +1,4 @@
-//! What a person means by a short message: stop, help, or start again (C3).
+//! What a person means by a short message: stop, help, or start again.
 //!
 //! 47 CFR 64.1200(a)(10) lets a person revoke consent by any reasonable means; the words stop, quit, end, revoke,
 //! opt out, cancel and unsubscribe are reasonable per se, others by what a reasonable person would take them for.

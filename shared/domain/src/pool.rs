@@ -17,10 +17,10 @@ use crate::{AssignmentId, CompanyId, LeadId, PhoneNumber, Timestamp};
 /// By how much the clocks of two functions may differ. An expired hold is taken over this much late.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(2);
 
-/// A hold goes on this long after the appointment that it was booked for (P3).
+/// A hold goes on this long after the appointment that it was booked for.
 pub const AFTER_APPOINTMENT: Duration = Duration::from_hours(24);
 
-/// How long a hold may last: 1 to 168 hours (P3).
+/// How long a hold may last: 1 to 168 hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
 pub struct HoldHours(u32);
@@ -113,7 +113,7 @@ pub enum ReleaseReason {
     Operator,
 }
 
-/// How close the number that was picked is to the lead (P6), the closest first.
+/// How close the number that was picked is to the lead, the closest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
@@ -125,7 +125,7 @@ pub enum Tier {
     Any,
 }
 
-/// How a number is known to carriers (P15). Each part is none while it is not known.
+/// How a number is known to carriers. Each part is none while it is not known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Registration {

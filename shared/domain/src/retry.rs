@@ -1,4 +1,4 @@
-//! Whether and when a contact is called again (D8), and what becomes of the number that was held for it (P3).
+//! Whether and when a contact is called again, and what becomes of the number that was held for it.
 //!
 //! | outcome | next attempt |
 //! |---|---|
@@ -16,7 +16,8 @@
 //! 3. An attempt after one that rang begins 2 hours after it. A busy line did not ring, and neither did a call that the
 //!    provider failed to place: after these the delay alone holds.
 //!
-//! Calling hours are not known here: the dispatcher moves a retry into the legal window, which is later too.
+//! Calling hours are not known here: the dispatcher moves a retry into the legal window, which is later too. The delay runs
+//! from the moment at which the end of the call was written down.
 
 use std::num::NonZeroU8;
 
@@ -166,8 +167,8 @@ pub fn plan(
     Next::At(at)
 }
 
-/// What becomes of the hold when a call ended at `ended_at` and `next` follows, `next` being where the retry really is:
-/// after it was moved into the legal window.
+/// What becomes of the hold when a call ended at `ended_at` and `next` follows, as it was planned: the calling hours may move
+/// it later.
 ///
 /// A hold is kept for retries of the same day, which is what begins within 12 hours, and for an hour past their start;
 /// it is kept as it is when the person was reached, and released otherwise.

@@ -1,4 +1,4 @@
-//! How much a number is used, when it may be used again (P7), and how well it does (P8, P9).
+//! How much a number is used, when it may be used again, and how well it does.
 //!
 //! A number called too often is flagged by carriers, and a flagged number rings nowhere. So each number has a rest after
 //! a call, at most so many calls in an hour and in a day of its own zone, fewer while it is new. None of this is a state
@@ -67,21 +67,21 @@ impl Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Thresholds {
-    /// A number under this health is not used (P8).
+    /// A number under this health is not used.
     pub fit: u8,
     /// A number under this health rests for `rest_days`, and is new after it.
     pub sick: u8,
     /// Days that a number rests that did badly.
     pub rest_days: u32,
-    /// By how many percent fewer calls have to be answered than before until it is told (P9).
+    /// By how many percent fewer calls have to be answered than before until it is told.
     pub answers_drop_percent: u32,
     /// Calls on two days without which that says nothing.
     pub answers_drop_calls: u32,
-    /// Days for which a lead gets the number that it had before (P10).
+    /// Days for which a lead gets the number that it had before.
     pub sticky_days: u32,
-    /// Days for which an inbound call is the last holder's (P11).
+    /// Days for which an inbound call is the last holder's.
     pub inbound_days: u32,
-    /// Percent of a pool in use that are told, the lower first (P12).
+    /// Percent of a pool in use that are told, the lower first.
     pub utilisation: [u8; 2],
 }
 
@@ -392,7 +392,7 @@ impl Usage {
         days.find(|date| fit(*date)).and_then(|date| start_of(date, zone))
     }
 
-    /// Whether fewer people answer than did (P9): over the two latest days the rate is so much under that of the seven days
+    /// Whether fewer people answer than did: over the two latest days the rate is so much under that of the seven days
     /// before, with enough calls in those two.
     pub fn answers_dropped(
         &self,

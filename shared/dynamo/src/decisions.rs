@@ -1,4 +1,4 @@
-//! Decisions, each made once (X2): the first one stored is the one that everybody gets.
+//! Decisions, each made once: the first one stored is the one that everybody gets.
 //!
 //! One transaction: the decision, which must not exist yet; its event; and what it supposes of the company's suppression
 //! list. A decision that lets something go out is refused when the number was put on the list meanwhile. One that

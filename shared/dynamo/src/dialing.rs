@@ -36,7 +36,7 @@ pub(crate) const ROUNDS: u32 = 16;
 pub struct LineLimits {
     /// Names the account.
     pub account: String,
-    /// Calls at once, of all companies (D6).
+    /// Calls at once, of all companies.
     pub outbound: u32,
 }
 
@@ -77,7 +77,7 @@ pub enum Claimed {
     Suppressed,
     /// The lead does not hold the caller number any more, or the number is on another call.
     NumberLost,
-    /// The caller number rests, or is at one of its limits (P7).
+    /// The caller number rests, or is at one of its limits.
     NumberResting {
         /// When it can call again.
         until: Timestamp,
@@ -407,7 +407,7 @@ impl Store {
         Ok(())
     }
 
-    /// Appends what a provider sent about a call to the call's log (D9). The same entry again changes nothing.
+    /// Appends what a provider sent about a call to the call's log. The same entry again changes nothing.
     ///
     /// # Errors
     /// When the store gives no answer; it can be repeated.

@@ -1,4 +1,4 @@
-//! What the tables hold, item by item. `TABLES.md` shows the same as charts.
+//! What the tables hold, item by item. `TABLES.md` shows what matters of it.
 //!
 //! An attribute that has no value is left out: `NULL` would break every `attribute_not_exists`.
 
@@ -41,8 +41,8 @@ pub(crate) fn attribute<T: Serialize>(entity: &'static str, value: &T) -> Result
 
 /// A number of a company's pool: `CO#<company>` / `NUM#<e164>`.
 ///
-/// Assignable exactly when `available_at` is not in the future: a moment in the past is when it came free, one in the
-/// future when its hold, its rest or its quarantine ends; none at all means retired.
+/// Assignable when neither `available_at` nor `not_before` is in the future: the one is when it came free or its hold ends,
+/// none at all means retired; the other is when its rest, its limit, its ill health or its quarantine ends.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct NumberItem {
     pub(crate) e164: PhoneNumber,
@@ -280,7 +280,7 @@ pub(crate) struct CallItem {
     pub(crate) provider_call_id: Option<String>,
     pub(crate) legal_basis: LegalBasis,
     pub(crate) report: CallReport,
-    /// Present while the call is not over: when to look it up.
+    /// When to look the call up: while it is not over, or its report has not come.
     #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
     pub(crate) check_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

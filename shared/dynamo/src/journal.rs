@@ -1,4 +1,5 @@
-//! The journal: every change of state as an event, written in the transaction that made the change.
+//! The journal: what became of holds, numbers, calls, contacts, campaigns, decisions and opt-outs, as events, each written
+//! in the transaction that made the change.
 //!
 //! It is the outbox (its stream feeds the event bus), the feed and the audit trail at once. An event is never changed
 //! and never removed by this program.

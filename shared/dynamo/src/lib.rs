@@ -1,6 +1,6 @@
 //! Everything Dialpool keeps: the only crate that knows DynamoDB. `TABLES.md` has the entities and access patterns.
 //!
-//! A change of state is one transaction: the items it is true of and the journal's event go together or not at all.
+//! A change of state is one transaction: the items it is true of and its event, if it has one, go together or not at all.
 //! Lost races and repeated requests are outcomes, not errors; an error means that the change could not be carried out,
 //! and [`StoreError::is_transient`] says whether trying again may help.
 

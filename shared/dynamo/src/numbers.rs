@@ -159,7 +159,7 @@ pub enum Standing {
     Retired,
 }
 
-/// What an operator, or somebody who complains, does to a number (P8, P14, P15).
+/// What an operator, or somebody who complains, does to a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NumberChange {
     /// It is neither assigned nor called from before then. A hold stays.
@@ -577,7 +577,7 @@ impl Store {
         }
     }
 
-    /// The pool of a company, with the check that P13 asks for: each number's hold is known to its lead, and to no other.
+    /// The pool of a company, with a check: each number's hold is known to its lead, and to no other.
     ///
     /// # Errors
     /// When the store gives no answer.

@@ -22,13 +22,13 @@ pub struct Company {
     /// How long a number is held for a lead when nothing else is said.
     #[serde(default)]
     pub hold_hours: HoldHours,
-    /// The limits of its numbers (P7).
+    /// The limits of its numbers.
     #[serde(default)]
     pub limits: Limits,
     /// From where on something is done about its numbers.
     #[serde(default)]
     pub thresholds: Thresholds,
-    /// Whether a number near the lead is preferred (P6).
+    /// Whether a number near the lead is preferred.
     #[serde(default = "yes")]
     pub local_presence: bool,
     /// Where it is: the days of its numbers of no place are those of this zone.
@@ -230,6 +230,21 @@ impl Store {
     pub async fn warm_up(&self) -> Result<(), StoreError> {
         let _nobodys: Option<ApiKey> = self.get("API key", &self.tables.people, keys::api_key("-")).await?;
         Ok(())
+    }
+
+    /// Withdraws a key. Answers whether there is such a key; withdrawing it again changes nothing.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it can be repeated.
+    pub async fn revoke_api_key(&self, now: Timestamp, key_id: &str) -> Result<bool, StoreError> {
+        let revoke = Write::update(
+            &self.tables.people,
+            keys::api_key(key_id),
+            "SET revoked_at = if_not_exists(revoked_at, :now)",
+        )
+        .when("attribute_exists(pk)")
+        .value(":now", now);
+        Ok(matches!(self.transact(vec![revoke]).await?, Transacted::Done))
     }
 
     /// The key with this public part, as far as it is good at `now`.

@@ -82,7 +82,7 @@ pub struct Request {
     pub hold: HoldHours,
     /// The id that a new hold gets; a repeated request must bring a new one.
     pub assignment_id: AssignmentId,
-    /// For so long after its last hold the lead gets the number that it had (P10).
+    /// For so long after its last hold the lead gets the number that it had.
     pub sticky: Duration,
     /// Whether a number that cannot dial, for want of an id at the provider, is of no use.
     pub must_dial: bool,
@@ -122,7 +122,7 @@ pub enum Assigned {
         /// When the next number comes free.
         next_at: Option<Timestamp>,
     },
-    /// No number is free, and the first that will be is held by nobody: it rests, or is at one of its limits (P7).
+    /// No number is free, and the first that will be is held by nobody: it rests, or is at one of its limits.
     AtLimit {
         /// When that one can be assigned.
         next_at: Timestamp,
@@ -284,7 +284,7 @@ impl Store {
         Err(StoreError::Busy(format!("every choice of {ROUNDS} reads of the pool was lost")))
     }
 
-    /// The number that the lead had before, when it is free and well (P10).
+    /// The number that the lead had before, when it is free and well.
     async fn former_number(
         &self,
         now: Timestamp,
@@ -610,7 +610,7 @@ impl Store {
             .bind(":version", assignment.hold_version)
     }
 
-    /// Ends a hold (P4). A hold that is over already stays as it is.
+    /// Ends a hold. A hold that is over already stays as it is.
     ///
     /// # Errors
     /// When the store gives no answer; asking again tells.
@@ -706,7 +706,7 @@ impl Store {
         Err(StoreError::Busy(format!("{id} changed under {ROUNDS} attempts to end it")))
     }
 
-    /// Lets a hold end at `until` instead (P3); a moment in the past is refused by the caller.
+    /// Lets a hold end at `until` instead; a moment in the past is refused by the caller.
     ///
     /// # Errors
     /// When the store gives no answer; asking again tells.
@@ -720,7 +720,7 @@ impl Store {
         self.move_end(cause, company, id, |assignment| (until, assignment.appointment_at)).await
     }
 
-    /// Keeps the number until 24 hours after the appointment (P3); `None` cancels it: back to the hold's own end, or to
+    /// Keeps the number until 24 hours after the appointment; `None` cancels it: back to the hold's own end, or to
     /// now when that is over.
     ///
     /// # Errors

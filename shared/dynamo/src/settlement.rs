@@ -510,7 +510,7 @@ fn consequences(
     }
 }
 
-/// What becomes of the hold. A lead with an appointment keeps its number for it (P3), whatever a call comes to, unless it
+/// What becomes of the hold. A lead with an appointment keeps its number for it, whatever a call comes to, unless it
 /// does not want to be called.
 fn hold_after(next: Next, now: Timestamp, appointment_at: Option<Timestamp>) -> HoldAfter {
     match retry::hold_after(next, now) {

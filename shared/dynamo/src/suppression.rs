@@ -1,4 +1,4 @@
-//! Suppression lists: numbers that must not be contacted (C2). In force with the write: every claim checks both lists.
+//! Suppression lists: numbers that must not be contacted. In force with the write: every claim checks both lists.
 //!
 //! A list holds keyed hashes: who reads the table cannot tell whose numbers are on it, and an entry outlives the person's
 //! data. The key never changes: with another key the lists would be empty.
@@ -78,7 +78,7 @@ impl Store {
         Ok(suppressed)
     }
 
-    /// Frees the number of a lead that opted out (P3). One that is on a call is freed when the call is over.
+    /// Frees the number of a lead that opted out. One that is on a call is freed when the call is over.
     pub(crate) async fn release_opted_out(
         &self,
         cause: &Cause,

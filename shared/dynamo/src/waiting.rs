@@ -1,4 +1,4 @@
-//! Leads that wait for a number (P12): first come, first served.
+//! Leads that wait for a number: first come, first served.
 //!
 //! Who waits has an entry in the order of coming and, beside the hold of the lead, a marker that says when it came: a lead
 //! waits once. An entry goes when its lead holds a number; serving twice, or at the same time, gives the lead one number.

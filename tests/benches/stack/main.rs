@@ -13,6 +13,8 @@ mod throughput;
 use comfy_table::{CellAlignment, Table, presets};
 
 fn main() {
+    // The HTTP client comes without one; everything here is plain HTTP.
+    let _only_once = rustls::crypto::ring::default_provider().install_default();
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let all: [(&str, fn()); 6] = [
         ("operations", operations::run),

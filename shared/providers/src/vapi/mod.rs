@@ -41,7 +41,7 @@ use crate::http::{Transport, TransportError};
 /// Calls come with their transcripts, and a page that is too long for the transport would prove nothing.
 const PAGE: usize = 25;
 
-/// A number makes 75 calls a day: more pages than this are not what was asked for.
+/// A number makes 75 calls a day, if its company does not say otherwise: more pages than this are not what was asked for.
 const PAGES: usize = 20;
 
 /// How much of the provider's words about a refusal is kept, in characters.

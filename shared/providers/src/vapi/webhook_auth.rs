@@ -1,4 +1,4 @@
-//! How Vapi proves that a webhook is its own: three forms, on the raw body, compared in constant time (I2).
+//! How Vapi proves that a webhook is its own: three forms, on the raw body, compared in constant time.
 //!
 //! | form | what is sent |
 //! |---|---|
