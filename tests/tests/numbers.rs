@@ -325,7 +325,7 @@ async fn a_number_that_is_labelled_calls_nobody_and_is_nobodys_until_the_label_i
 
     // Its holder is called from another number.
     world.campaign(1, "phone,lead\n+14155550150,lead-1\n").await;
-    world.pass(Duration::from_mins(15)).await;
+    world.pass(Duration::from_hours(6)).await;
     let called_from = world.local.simulator.ledger().first().map(|call| call.phone_number_id.clone());
     world.pass(Duration::from_hours(40 * 24)).await;
     let mut got = Vec::new();
