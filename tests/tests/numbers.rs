@@ -354,3 +354,34 @@ async fn faults_of_an_assistant_are_not_held_against_the_numbers() {
         assert_eq!(number.health(world.now(), &company).score, 100, "{number:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_that_fills_within_a_minute_is_told_to_be_full() {
+    let world = World::new().await;
+    let numbers: Vec<String> = (0..20).map(|n| format!("+1415555{:04}", 100 + n)).collect();
+    world.add_numbers(&numbers.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    for n in 0..20 {
+        assert!(matches!(world.assign(&format!("lead-{n}")).await, Assigned::Granted(..)));
+        world.pass(Duration::from_secs(2)).await;
+    }
+    world.pass(Duration::from_mins(10)).await;
+
+    assert!(world.event_types().await.contains(&"pool.utilisation_high"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_again_and_gets_a_number_waits_no_longer() {
+    let world = World::with(|settings| settings.schedule_stretch = 1_000_000).await;
+    world.add_numbers(&NUMBERS[..1]).await;
+    let ask = json!({ "lead": "lead-1", "wait": true });
+    let aside = json!({ "until": world.now() + Duration::from_mins(5), "reason": "test" });
+    world.send("POST", &format!("/v1/numbers/{}/quarantine", NUMBERS[0]), aside).await;
+
+    let waits = world.send("POST", "/v1/assignments", ask.clone()).await;
+    world.pass(Duration::from_mins(6)).await;
+    let granted = world.send("POST", "/v1/assignments", ask).await;
+    let waiting = world.send("GET", "/v1/waiting", Value::Null).await;
+
+    assert_eq!((waits.status, granted.status), (202, 201), "{granted:?}");
+    assert_eq!(waiting.json["waiting"], json!([]));
+}

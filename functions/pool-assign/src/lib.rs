@@ -86,8 +86,13 @@ async fn assign(
     let request = Request::new(&company, request.lead, place, hold, assignment_id);
     let assigned = api.store.assign(&caller.cause(), &request).await?;
     let has_none = matches!(assigned, Assigned::Exhausted { .. } | Assigned::AtLimit { .. });
-    if let Some(waiting) = waiting.filter(|_| has_none) {
-        return wait(&api, &caller, &waiting).await;
+    match waiting {
+        Some(waiting) if has_none => return wait(&api, &caller, &waiting).await,
+        // Who asked before, and waits, has what it waited for.
+        Some(waiting) => {
+            api.store.stop_waiting(&caller.company, &waiting.lead).await?;
+        }
+        None => {}
     }
     Ok(match assigned {
         Assigned::Granted(hold, tier) => {

@@ -1,5 +1,5 @@
-//! `release-sweeper`: closes the books of holds that are over, has silent calls looked up, and gives numbers whose rest is
-//! over to who waits.
+//! `release-sweeper`: closes the books of holds that are over, has silent calls looked up, gives numbers whose rest is over
+//! to who waits, and looks through pools that nobody looked at lately.
 //!
 //! Hygiene, not correctness: a hold that is over is over whether or not this ran, and any number of sweepers may run at
 //! once. It takes no input, does a bounded amount of work, and never tries twice: the next run is the retry.
@@ -70,6 +70,7 @@ impl ReleaseSweeper {
         let handed_on = self.hand_on(&cause).await?;
         let closed = self.close_expired(&cause, &mut failed).await?;
         let swept = Swept { closed, handed_on, served: self.serve_waiting(&cause, &mut failed).await? };
+        self.watch_pools(&cause, &mut failed).await?;
         info!(
             holds.closed = swept.closed,
             calls.handed_on = swept.handed_on,
@@ -118,6 +119,17 @@ impl ReleaseSweeper {
             }
         }
         Ok(served)
+    }
+
+    /// Pools in which something happened after they were looked through are looked through again.
+    async fn watch_pools(&self, cause: &Cause, failed: &mut Option<StoreError>) -> Result<(), SweepError> {
+        for company in self.store.pools_to_watch().await? {
+            if let Err(error) = self.store.watch_pool_again(cause, &company).await {
+                warn!("failed to look through the pool of {company}: {error}");
+                *failed = Some(error);
+            }
+        }
+        Ok(())
     }
 
     async fn hand_on(&self, cause: &Cause) -> Result<u64, SweepError> {

@@ -58,6 +58,13 @@ pub(crate) fn has_waiting(company: &CompanyId) -> Item {
     key(HAS_WAITING.to_owned(), company.as_str())
 }
 
+pub(crate) const WATCH_AGAIN: &str = "WATCH_AGAIN";
+
+/// A company in whose pool something happened since it was last looked through.
+pub(crate) fn watch_again(company: &CompanyId) -> Item {
+    key(WATCH_AGAIN.to_owned(), company.as_str())
+}
+
 pub(crate) fn watch(company: &CompanyId) -> Item {
     key(pool(company), "WATCH")
 }

@@ -126,6 +126,11 @@ impl Store {
     /// # Errors
     /// When the store gives no answer.
     pub async fn companies_with_waiting(&self) -> Result<Vec<CompanyId>, StoreError> {
+        self.companies_under(keys::HAS_WAITING).await
+    }
+
+    /// The companies that are listed under a partition of the pool's table.
+    pub(crate) async fn companies_under(&self, partition: &str) -> Result<Vec<CompanyId>, StoreError> {
         #[derive(Deserialize)]
         struct Item {
             company: CompanyId,
@@ -134,14 +139,14 @@ impl Store {
             .client
             .query()
             .table_name(&self.tables.pool)
-            .key_condition_expression("pk = :waiting")
-            .expression_attribute_values(":waiting", keys::HAS_WAITING.into_attribute())
+            .key_condition_expression("pk = :partition")
+            .expression_attribute_values(":partition", partition.into_attribute())
             .into_paginator()
             .items()
             .send();
         let mut companies = Vec::new();
         while let Some(item) = pages.next().await {
-            companies.push(items::read::<Item>("waiting", item?)?.company);
+            companies.push(items::read::<Item>("company", item?)?.company);
         }
         Ok(companies)
     }

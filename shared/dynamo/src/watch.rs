@@ -1,5 +1,6 @@
 //! What is watched of a pool: how much of it is in use, and how often its calls are answered.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use dialpool_domain::event::{Aggregate, Cause, EventData};
 use dialpool_domain::time::{Duration, millis};
 use dialpool_domain::{CompanyId, Timestamp};
@@ -27,23 +28,73 @@ struct WatchItem {
     utilisation_level: u8,
     #[serde(default)]
     n_events: u64,
+    /// Whether something happened since, and nobody looked.
+    #[serde(default)]
+    look_again: bool,
 }
 
 impl Store {
     /// Looks through a pool, unless somebody just did: tells when its use passes a level, and remembers how often calls
-    /// from its numbers are answered. Answers whether it looked.
+    /// from its numbers are answered. When somebody just did, it is put down for [`Self::pools_to_watch`]: what happens
+    /// last is seen, too. Answers whether it looked.
     ///
     /// # Errors
     /// When the store gives no answer; it can be repeated.
     pub async fn watch_pool(&self, cause: &Cause, company: &CompanyId) -> Result<bool, StoreError> {
-        let key = keys::watch(company);
-        let before: WatchItem = self.get("watch", &self.tables.pool, key.clone()).await?.unwrap_or_default();
+        let before = self.watch_item(company).await?;
         if before.checked_at.is_some_and(|at| cause.at.since(at) < EVERY) {
+            if !before.look_again {
+                let table = &self.tables.pool;
+                let writes = vec![
+                    Write::update(table, keys::watch(company), "SET look_again = :yes")
+                        .value(":yes", AttributeValue::Bool(true)),
+                    Write::update(table, keys::watch_again(company), "SET company = :company")
+                        .value(":company", company.as_str()),
+                ];
+                let _: Transacted = self.transact(writes).await?;
+            }
             return Ok(false);
         }
-        let numbers = self.all_numbers(company).await?;
+        let Some((numbers, settings)) = self.look_through(cause, company, &before).await? else {
+            return Ok(false);
+        };
+        if let Some(rate) = usual_rate(&numbers, cause.at, &settings) {
+            self.remember_usual_rate(company, rate).await?;
+        }
+        Ok(true)
+    }
+
+    /// Looks through a pool whoever did before, and tells when its use passes a level.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it can be repeated.
+    pub async fn watch_pool_again(&self, cause: &Cause, company: &CompanyId) -> Result<(), StoreError> {
+        let before = self.watch_item(company).await?;
+        let _seen = self.look_through(cause, company, &before).await?;
+        Ok(())
+    }
+
+    /// The companies in whose pools something happened that nobody looked at.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn pools_to_watch(&self) -> Result<Vec<CompanyId>, StoreError> {
+        self.companies_under(keys::WATCH_AGAIN).await
+    }
+
+    async fn watch_item(&self, company: &CompanyId) -> Result<WatchItem, StoreError> {
+        Ok(self.get("watch", &self.tables.pool, keys::watch(company)).await?.unwrap_or_default())
+    }
+
+    /// The numbers, and whose they are; `None` when somebody else looked at the same time.
+    async fn look_through(
+        &self,
+        cause: &Cause,
+        company: &CompanyId,
+        before: &WatchItem,
+    ) -> Result<Option<(Vec<NumberState>, Company)>, StoreError> {
+        let (numbers, settings) = tokio::try_join!(self.all_numbers(company), self.settings(company))?;
         let summary = PoolSummary::of(&numbers, cause.at);
-        let settings = self.settings(company).await?;
         let level = level(&summary, settings.thresholds.utilisation, before.utilisation_level);
         let told = (level != before.utilisation_level).then(|| match level {
             0 => EventData::PoolUtilisationNormal { in_use: summary.in_use(), of: summary.in_service() },
@@ -54,8 +105,8 @@ impl Store {
         let n_events = before.n_events + u64::from(told.is_some());
         let update = Write::update(
             &self.tables.pool,
-            key,
-            "SET checked_at = :now, utilisation_level = :level, n_events = :events",
+            keys::watch(company),
+            "SET checked_at = :now, utilisation_level = :level, n_events = :events REMOVE look_again",
         )
         .value(":now", cause.at)
         .value(":level", u64::from(level))
@@ -64,17 +115,14 @@ impl Store {
             Some(at) => update.when("checked_at = :before").value(":before", at),
             None => update.when("attribute_not_exists(pk)"),
         };
-        let mut writes = vec![update];
+        let mut writes = vec![update, Write::delete(&self.tables.pool, keys::watch_again(company))];
         if let Some(told) = told {
             writes.push(self.journal(cause, company, Aggregate::Pool(company.clone()), n_events, told)?);
         }
-        if let Transacted::Refused(_) = self.transact(writes).await? {
-            return Ok(false);
-        }
-        if let Some(rate) = usual_rate(&numbers, cause.at, &settings) {
-            self.remember_usual_rate(company, rate).await?;
-        }
-        Ok(true)
+        Ok(match self.transact(writes).await? {
+            Transacted::Done => Some((numbers, settings)),
+            Transacted::Refused(_) => None,
+        })
     }
 }
 
