@@ -582,8 +582,8 @@ impl Store {
     /// # Errors
     /// When the store gives no answer.
     pub async fn pool_report(&self, now: Timestamp, company: &CompanyId) -> Result<PoolReport, StoreError> {
-        let numbers = self.all_numbers(company).await?;
-        let assignments_24_h = self.assignments_since(company, now - DAY, now).await?;
+        let (numbers, assignments_24_h) =
+            tokio::try_join!(self.all_numbers(company), self.assignments_since(company, now - DAY, now))?;
         let held: Vec<_> = numbers
             .iter()
             .filter_map(|number| {
@@ -638,7 +638,11 @@ impl Store {
         let mut holds = Vec::new();
         let mut wanted: Vec<Item> = leads.iter().map(|lead| keys::hold(company, lead)).collect();
         while !wanted.is_empty() {
-            let keys_of = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true).build();
+            let keys_of = KeysAndAttributes::builder()
+                .set_keys(Some(wanted))
+                .consistent_read(true)
+                .projection_expression("pk, assignment_id")
+                .build();
             let keys_of = keys_of.map_err(|error| StoreError::Refused(error.to_string()))?;
             let answer =
                 self.client.batch_get_item().request_items(&self.tables.pool, keys_of).send().await?;
