@@ -1,6 +1,6 @@
 //! The numbers of a pool: what is known of each, how it is used, when it may be used again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use dialpool_domain::event::{Aggregate, Cause, EventData};
@@ -11,6 +11,7 @@ use dialpool_domain::usage::{Health, Label, OverCall, Thresholds, Usage};
 use dialpool_domain::{AssignmentId, CompanyId, LeadId, PhoneNumber, Timestamp};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
 
 use crate::dialing::ROUNDS;
 use crate::items::{AssignmentItem, NumberItem};
@@ -26,6 +27,9 @@ const UNFIT_REST: Duration = Duration::from_hours(7 * 24);
 
 /// A number that is labelled does not get fit by waiting: it is out of service until the label is gone.
 const UNTIL_UNLABELLED: Duration = Duration::from_hours(10 * 366 * 24);
+
+/// Numbers that a report reads at once.
+const REPORT_PAGE: u32 = 500;
 
 /// A fall of a number's answer rate is told again after this.
 const FLAG_AGAIN: Duration = Duration::from_hours(2 * 24);
@@ -582,16 +586,30 @@ impl Store {
     /// # Errors
     /// When the store gives no answer.
     pub async fn pool_report(&self, now: Timestamp, company: &CompanyId) -> Result<PoolReport, StoreError> {
-        let (numbers, assignments_24_h) =
-            tokio::try_join!(self.all_numbers(company), self.assignments_since(company, now - DAY, now))?;
+        // What leads know is read while the numbers behind theirs still are.
+        let (mut numbers, mut after, mut reads) = (Vec::new(), None, JoinSet::new());
+        loop {
+            let (page, next) = self.numbers(company, after.as_ref(), REPORT_PAGE).await?;
+            let leads: Vec<LeadId> = page.iter().filter_map(|number| number.held_by.clone()).collect();
+            let (store, company) = (self.clone(), company.clone());
+            reads.spawn(async move { store.holds_of(&company, &leads).await });
+            numbers.extend(page);
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let assignments_24_h = self.assignments_since(company, now - DAY, now).await?;
+        let mut holds = BTreeMap::new();
+        while let Some(read) = reads.join_next().await {
+            holds.extend(read.map_err(|died| StoreError::NoAnswer(died.to_string()))??);
+        }
         let held: Vec<_> = numbers
             .iter()
             .filter_map(|number| {
                 Some((number.held_by.clone()?, &number.number, number.assignment_id.as_ref()?))
             })
             .collect();
-        let leads: BTreeSet<&LeadId> = held.iter().map(|(lead, ..)| lead).collect();
-        let holds = self.holds_of(company, leads).await?;
         let mut findings = Vec::new();
         let mut seen: BTreeMap<&LeadId, &PhoneNumber> = BTreeMap::new();
         for (lead, number, id) in &held {
@@ -621,9 +639,8 @@ impl Store {
     async fn holds_of(
         &self,
         company: &CompanyId,
-        leads: BTreeSet<&LeadId>,
+        leads: &[LeadId],
     ) -> Result<BTreeMap<LeadId, AssignmentId>, StoreError> {
-        let leads: Vec<LeadId> = leads.into_iter().cloned().collect();
         let chunks: Vec<Vec<LeadId>> = leads.chunks(100).map(<[LeadId]>::to_vec).collect();
         let reads = chunks.into_iter().map(|leads| self.holds_of_some(company, leads));
         let found: Vec<_> = stream::iter(reads).buffer_unordered(8).try_collect().await?;
