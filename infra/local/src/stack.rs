@@ -37,6 +37,9 @@ use crate::template::{self, Function, Template, Trigger};
 /// How long a stream that brought a failed batch rests before it brings it again.
 const STREAM_RETRY: Duration = Duration::from_secs(1);
 
+/// How often a stream is looked at of whose writes nobody tells: those of another process, such as an import's.
+const STREAM_POLL: Duration = Duration::from_mins(5);
+
 /// How long records are collected for a batch.
 const STREAM_WINDOW: Duration = Duration::from_millis(500);
 
@@ -415,12 +418,13 @@ impl StreamSource {
         loop {
             match self.follow(&job).await {
                 Ok(()) => {
-                    // A closed channel means that the engine is gone.
-                    if writes.changed().await.is_err() {
-                        return;
+                    match tokio::time::timeout(STREAM_POLL, writes.changed()).await {
+                        // The engine is gone.
+                        Ok(Err(_)) => return,
+                        // What is written next goes into the same batch.
+                        Ok(Ok(())) => tokio::time::sleep(STREAM_WINDOW).await,
+                        Err(_) => {}
                     }
-                    // What is written next goes into the same batch.
-                    tokio::time::sleep(STREAM_WINDOW).await;
                 }
                 Err(error) => {
                     warn!("function {}: the stream of {}: {error:#}", self.function.name, self.table);

@@ -363,7 +363,9 @@ impl Store {
                     .when("attribute_not_exists(assignment_id)"),
             )?]);
         }
-        match consequences.hold {
+        // A hold that ran out during the call is over, whatever the call came to.
+        let ran_out = assignment.release_at <= cause.at;
+        match if ran_out { HoldAfter::Release(ReleaseReason::Expired) } else { consequences.hold } {
             HoldAfter::Release(reason) => {
                 let over_at = cause.at.min(assignment.release_at);
                 let over = Over {
