@@ -106,7 +106,10 @@ impl Books {
             ended: bool,
         }
         let mut spans: BTreeMap<String, Span> = BTreeMap::new();
-        for event in &self.events {
+        // The order of a hold's events is their sequence: by the clocks of two functions the later may be the earlier.
+        let mut events: Vec<&Event> = self.events.iter().collect();
+        events.sort_by_key(|event| (event.aggregate.key(), event.sequence));
+        for event in events {
             let id = event.aggregate.key();
             match &event.data {
                 EventData::NumberAssigned { lead, number, release_at, .. } => {
