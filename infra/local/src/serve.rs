@@ -18,7 +18,7 @@ use dialpool_domain::pool::HoldHours;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CampaignId, CompanyId, Timestamp, TraceId};
 use dialpool_dynamo::{Company, Store, Tables};
-use dialpool_providers::http::Transport;
+use dialpool_providers::http::{Roots, Transport};
 use dialpool_runtime::http::issue_api_key;
 use dialpool_runtime::{Clock, Entropy};
 use tokio::net::TcpListener;
@@ -47,8 +47,8 @@ pub struct ServeOptions {
     /// The port of the API on 127.0.0.1.
     #[arg(long, env = "DIALPOOL_PORT")]
     pub port: Option<u16>,
-    /// Begins at this moment instead of now, with the simulated provider only: 2026-03-02T16:00:00Z is a Monday
-    /// morning in New York.
+    /// Begins at this moment instead of now, with the simulated provider only: 2026-03-02T17:00:00Z is a Monday
+    /// noon in New York, 9 in the morning in Los Angeles.
     #[arg(long)]
     pub at: Option<Timestamp>,
     /// The mean length of a simulated call, in seconds.
@@ -86,7 +86,7 @@ impl Place {
                 people: table_name("PEOPLE_TABLE", "PeopleTable"),
                 journal: table_name("JOURNAL_TABLE", "JournalTable"),
             };
-            let sdk = dialpool_runtime::start::sdk_of_process().await;
+            let sdk = dialpool_runtime::aws::sdk_of_process().await?;
             return Ok(Store::new(aws_sdk_dynamodb::Client::new(&sdk), tables));
         }
         let engine = self.engine(Clock::system())?;
@@ -207,7 +207,7 @@ fn real_provider(key: &str) -> anyhow::Result<(Transport, BTreeMap<String, Strin
         "VAPI_API_KEY is set, so DIALPOOL_PUBLIC_URL must be where Vapi reaches this stack (https://...)",
     )?;
     let url = format!("{}/v1/webhooks/vapi", public.trim_end_matches('/'));
-    let transport = Transport::network().context("failed to set the connection to Vapi up")?;
+    let transport = Transport::network(Roots::OfSystem).context("failed to set the connection to Vapi up")?;
     let variables =
         BTreeMap::from([("WEBHOOK_URL".to_owned(), url), ("vapi_api_key".to_owned(), key.to_owned())]);
     Ok((transport, variables, false))

@@ -23,6 +23,15 @@ const BODY_LIMIT_BYTES: usize = 5 * 1024 * 1024;
 #[derive(Clone)]
 pub struct Transport(BoxCloneSyncService<Request<Bytes>, Response<Bytes>, TransportError>);
 
+/// Whom a TLS connection trusts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Roots {
+    /// Those of Mozilla, compiled in. Reading the system's would take longer than the rest of a function's cold start.
+    OfMozilla,
+    /// Those of the operating system, which the user may have added to.
+    OfSystem,
+}
+
 /// A request has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
@@ -38,16 +47,24 @@ impl Transport {
     /// Requests over the network, with TLS by rustls and ring. No redirect is followed and no request is repeated.
     ///
     /// # Errors
-    /// [`TransportError::NotSent`] when TLS cannot be set up, for example without root certificates.
-    pub fn network() -> Result<Self, TransportError> {
+    /// [`TransportError::NotSent`] when TLS cannot be set up, for example without root certificates in the system.
+    pub fn network(roots: Roots) -> Result<Self, TransportError> {
         // Fails when the process has a provider already, which then is used.
         let _: Result<(), _> = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
+        let mut client = reqwest::Client::builder()
             .connect_timeout(CONNECT_WITHIN)
             .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .build()
-            .map_err(|error| TransportError::NotSent(with_causes(&error)))?;
+            .retry(reqwest::retry::never());
+        match roots {
+            Roots::OfSystem => {}
+            Roots::OfMozilla => {
+                let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+                let roots: Result<Vec<_>, _> =
+                    roots.map(|root| reqwest::Certificate::from_der(root)).collect();
+                client = client.tls_certs_only(roots.map_err(not_answered)?);
+            }
+        }
+        let client = client.build().map_err(|error| TransportError::NotSent(with_causes(&error)))?;
         Ok(Self::from_service(tower::service_fn(move |request| exchange(client.clone(), request))))
     }
 
@@ -155,13 +172,13 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let answer = Transport::network().unwrap().send(get(address)).await;
+        let answer = Transport::network(Roots::OfMozilla).unwrap().send(get(address)).await;
         assert!(matches!(answer, Err(TransportError::NotSent(_))), "{answer:?}");
     }
 
     #[tokio::test]
     async fn a_peer_that_reads_and_hangs_up_gave_no_answer() {
-        let answer = Transport::network().unwrap().send(get(peer(Vec::new()).await)).await;
+        let answer = Transport::network(Roots::OfMozilla).unwrap().send(get(peer(Vec::new()).await)).await;
         assert!(matches!(answer, Err(TransportError::NoAnswer(_))), "{answer:?}");
     }
 
@@ -169,7 +186,8 @@ mod tests {
     async fn a_redirect_is_an_answer_and_is_not_followed() {
         let redirect =
             b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 2\r\n\r\nhi".to_vec();
-        let answer = Transport::network().unwrap().send(get(peer(redirect).await)).await.unwrap();
+        let answer =
+            Transport::network(Roots::OfMozilla).unwrap().send(get(peer(redirect).await)).await.unwrap();
         assert_eq!((answer.status().as_u16(), answer.body().as_ref()), (302, b"hi".as_slice()));
     }
 
@@ -178,7 +196,7 @@ mod tests {
         let mut long =
             format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", BODY_LIMIT_BYTES + 1).into_bytes();
         long.resize(long.len() + BODY_LIMIT_BYTES + 1, b' ');
-        let answer = Transport::network().unwrap().send(get(peer(long).await)).await;
+        let answer = Transport::network(Roots::OfMozilla).unwrap().send(get(peer(long).await)).await;
         assert!(
             matches!(answer, Err(TransportError::NoAnswer(_))),
             "{:?}",

@@ -45,6 +45,11 @@ impl Environment {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// The values of all variables whose names begin with `prefix`.
+    pub fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(name, _)| name.starts_with(prefix)).map(|(_, value)| value.as_str())
+    }
+
     /// A secret that must be set.
     ///
     /// # Errors

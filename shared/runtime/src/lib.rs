@@ -3,6 +3,7 @@
 //! A function is a library: its state is made from a [`Start`], and its `main` only decides that the start is the one of
 //! the process. The local stack makes the same state from another start: other endpoints, another clock.
 
+pub mod aws;
 pub mod clock;
 pub mod environment;
 pub mod http;

@@ -1,13 +1,12 @@
 //! The start of a function: configuration, AWS clients, time, chance.
 
-use aws_config::{BehaviorVersion, SdkConfig};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_config::SdkConfig;
 use dialpool_domain::TraceId;
 use dialpool_domain::event::Cause;
 use dialpool_dynamo::{PhoneHasher, Store, Tables};
 
 use crate::queue::Queue;
-use crate::{Clock, Entropy, Environment, EnvironmentError};
+use crate::{Clock, Entropy, Environment, EnvironmentError, aws};
 
 /// What a function's state is made from.
 #[derive(Debug, Clone)]
@@ -31,6 +30,9 @@ pub enum StartError {
     /// The operating system has no randomness to give.
     #[error("no randomness from the operating system: {0}")]
     Entropy(String),
+    /// The client for connections to AWS cannot be made.
+    #[error("no TLS: {0}")]
+    Tls(String),
 }
 
 impl Start {
@@ -38,12 +40,12 @@ impl Start {
     /// output as JSON from here on.
     ///
     /// # Errors
-    /// When the operating system has no randomness to give.
+    /// When the operating system has no randomness to give, or TLS cannot be set up.
     pub async fn of_process() -> Result<Self, StartError> {
         log_as_json();
         Ok(Self {
             environment: Environment::of_process(),
-            sdk: sdk_of_process().await,
+            sdk: aws::sdk_of_process().await?,
             clock: Clock::system(),
             entropy: Entropy::system().map_err(|error| StartError::Entropy(error.to_string()))?,
         })
@@ -100,13 +102,6 @@ impl Start {
             trace_id: TraceId::new(self.entropy.next_u128()),
         }
     }
-}
-
-/// AWS as the environment of the process says: region, credentials, `AWS_ENDPOINT_URL`.
-pub async fn sdk_of_process() -> SdkConfig {
-    let https =
-        aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-    aws_config::defaults(BehaviorVersion::latest()).http_client(https).load().await
 }
 
 fn log_as_json() {
