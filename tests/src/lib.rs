@@ -18,8 +18,8 @@ use dialpool_dynamo::{Added, Assigned, Changed, Commanded, Company, Imported, Re
 use serde_json::Value;
 use tower::ServiceExt;
 
-/// A Monday, 11 o'clock in New York and 8 o'clock in Los Angeles.
-pub const MONDAY: &str = "2026-03-02T16:00:00Z";
+/// A Monday, noon in New York and 9 o'clock in Los Angeles: everybody may be called.
+pub const MONDAY: &str = "2026-03-02T17:00:00Z";
 
 /// A stack, its provider, and a company with its key.
 pub struct World {

@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dialpool_domain::call::{CallReport, CallState};
 use dialpool_domain::contact::ContactState;
-use dialpool_domain::law::{LegalBasis, Rules, candidate_zones};
+use dialpool_domain::law::{LegalBasis, OpenWindow, candidate_zones};
 use dialpool_domain::outcome::Outcome;
 use dialpool_domain::place::Place;
 use dialpool_domain::pool::{CLOCK_SKEW, Hold, Tier};
 use dialpool_domain::retry::RetryPolicy;
+use dialpool_domain::rules::Rules;
 use dialpool_domain::time::Duration;
 use dialpool_domain::usage::{Label, Limits};
 use dialpool_domain::{CallId, CampaignId, PhoneNumber, Timestamp};
@@ -155,7 +156,7 @@ impl Run {
             return;
         }
         let campaign = store.campaign_of_job(&self.campaign).await.expect("an answer").expect("a campaign");
-        let (rules, hasher) = (Rules::federal(), PhoneHasher::new("test".to_owned().into()));
+        let (rules, hasher) = (Rules::united_states(), PhoneHasher::new("test".to_owned().into()));
         let zones = candidate_zones(&contact.address.whereabouts(&contact.phone)).expect("zones");
         let start_by = now + Duration::from_mins(4);
         let claim = Claim {
@@ -165,7 +166,12 @@ impl Run {
             hold: &hold,
             line: &LineLimits { account: "vapi".to_owned(), outbound: 7 },
             hasher: &hasher,
-            legal_basis: &LegalBasis::new(&rules, &zones, start_by, now),
+            legal_basis: &LegalBasis::of_hours(
+                rules,
+                &zones,
+                OpenWindow { opened_at: now, closes_at: start_by },
+                now,
+            ),
             start_by,
         };
         let call = match store.claim(&cause, &claim).await.expect("an answer") {
@@ -217,6 +223,18 @@ impl Run {
         assert!(matches!(changed, Ok(NumberChanged::Done(_))), "{changed:?}");
     }
 
+    /// Other limits: tighter or wider ones, for numbers that rest for the former.
+    async fn set_limits(&mut self) {
+        let limits = Limits {
+            per_day: self.chance.random_range(1..6),
+            per_hour: self.chance.random_range(1..4),
+            ..self.company.limits
+        };
+        let set = serde_json::json!({ "limits": limits });
+        assert_eq!(self.world.send("PATCH", "/v1/company", set).await.status, 200);
+        self.company.limits = limits;
+    }
+
     /// A while; or to the last second of a number's day, or to the first of its next.
     async fn pass(&mut self, number: &PhoneNumber) {
         let while_ = match self.chance.random_range(0..5) {
@@ -244,6 +262,7 @@ impl Run {
                     let _over = self.world.release(&hold.assignment_id).await;
                 }
             }
+            14 if self.chance.random_range(0..3) == 0 => self.set_limits().await,
             14 => self.change(&number).await,
             _ => self.pass(&number).await,
         }

@@ -164,8 +164,8 @@ impl CallDispatcher {
                 return Ok(None);
             }
         };
-        match law::window(&self.rules, &zones, cause.at) {
-            Window::Open { closes_at } => Ok(Some(LegalBasis::new(&self.rules, &zones, closes_at, cause.at))),
+        match law::window(self.rules, &zones, cause.at) {
+            Window::Open(open) => Ok(Some(LegalBasis::of_hours(self.rules, &zones, open, cause.at))),
             Window::Closed { opens_at } => {
                 self.store.defer_contact(&campaign.id, contact, opens_at).await?;
                 Ok(None)

@@ -13,8 +13,8 @@ mod settle;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use dialpool_domain::event::Cause;
-use dialpool_domain::law::Rules;
 use dialpool_domain::retry::RetryPolicy;
+use dialpool_domain::rules::Rules;
 use dialpool_domain::{TraceId, call};
 use dialpool_dynamo::{LineLimits, PhoneHasher, Store, StoreError};
 use dialpool_providers::http::Transport;
@@ -35,7 +35,7 @@ pub struct CallDispatcher {
     webhook: WebhookTarget,
     line: LineLimits,
     hasher: PhoneHasher,
-    rules: Rules,
+    rules: &'static Rules,
     policy: RetryPolicy,
 }
 
@@ -79,7 +79,7 @@ impl CallDispatcher {
             },
             line: LineLimits { account: "vapi".to_owned(), outbound: outbound_lines(concurrency) },
             hasher: start.phone_hasher()?,
-            rules: Rules::federal(),
+            rules: Rules::united_states(),
             policy: RetryPolicy::default(),
             start: start.clone(),
         };

@@ -125,6 +125,8 @@ pub(crate) async fn change(
     caller.must_be(request.company.as_ref())?;
     let company = api.store.company(&caller.company).await?.ok_or_else(|| Problem::not_found("company"))?;
     let changed = api.store.change_company(&request.apply(company)?).await?;
+    // When this answers, no number is handed out that is over a limit of now, and none rests for one of before.
+    api.store.settle_numbers(caller.at, &caller.company).await?;
     changed.map(|company| Json(company.into())).ok_or_else(|| Problem::not_found("company"))
 }
 

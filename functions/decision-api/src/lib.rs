@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use dialpool_domain::CallId;
 use dialpool_domain::decision::{Context, DecisionId, EndedCall, Trigger, decide};
-use dialpool_domain::law::Rules;
+use dialpool_domain::rules::Rules;
 use dialpool_domain::time::Duration;
 use dialpool_dynamo::{Decided, NewDecision, PhoneHasher, StoredDecision, Supposed, Suppressed};
 use dialpool_runtime::http::{Api, Body, Caller, IdIn, Problem, edge, with_idempotency};
@@ -127,7 +127,7 @@ impl DecisionApi {
         let mut suppressed = store.is_suppressed(company, &self.hasher.hash(trigger.phone())).await?;
         // A second round at most: entries of the list are never removed.
         loop {
-            let actions = decide(trigger, Context { company, suppressed }, caller.at, &Rules::federal());
+            let actions = decide(trigger, Context { company, suppressed }, caller.at, Rules::united_states());
             let view = DecisionView {
                 decision_id: &id,
                 trigger: trigger.name(),

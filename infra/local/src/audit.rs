@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_dynamodb::Client;
 use dialpool_domain::event::{Event, EventData};
 use dialpool_domain::law::Whereabouts;
-use dialpool_domain::law::{self, Rules, Window};
+use dialpool_domain::law::{self, Window};
 use dialpool_domain::outcome::Outcome;
 use dialpool_domain::place::Zone;
 use dialpool_domain::pool::CLOCK_SKEW;
+use dialpool_domain::rules::Rules;
 use dialpool_domain::time::Duration;
 use dialpool_domain::usage::{Limits, zone_of};
 use dialpool_domain::{CallId, CampaignId, LeadId, PhoneNumber, Timestamp, Usd};
@@ -364,7 +365,7 @@ impl Books {
                 phone: to.clone(),
             };
             let lawful = law::candidate_zones(&whereabouts).is_ok_and(|zones| {
-                matches!(law::window(&Rules::federal(), &zones, event.time), Window::Open { .. })
+                matches!(law::window(Rules::united_states(), &zones, event.time), Window::Open(_))
             });
             if !lawful {
                 wrong.push(format!("{call} was claimed at {}, outside the legal hours", event.time));

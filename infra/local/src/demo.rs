@@ -31,7 +31,7 @@ const NUMBERS: &str = include_str!("../../../events/demo/numbers.csv");
 const CONTACTS: &str = include_str!("../../../events/demo/contacts.csv");
 
 /// A Monday, 11 o'clock in New York.
-const BEGIN: &str = "2026-03-02T16:00:00Z";
+const BEGIN: &str = "2026-03-02T17:00:00Z";
 
 /// A demo that is not over by then hangs.
 const LONGEST: Duration = Duration::from_hours(21 * 24);

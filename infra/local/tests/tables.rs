@@ -153,7 +153,7 @@ const BY_LAMBDA: [[&str; 3]; 2] =
     [["EventRelay", "sqs:SendMessage", "RelayDlq"], ["PoolWatch", "sqs:SendMessage", "RelayDlq"]];
 
 /// A Monday, 11 o'clock in New York and 8 o'clock in Los Angeles.
-const MONDAY: &str = "2026-03-02T16:00:00Z";
+const MONDAY: &str = "2026-03-02T17:00:00Z";
 
 /// Whose calls are taken.
 const LEAD: &str = "+14155550150";
@@ -265,7 +265,7 @@ async fn everything_arrives(world: &World) {
     // Of a number whose quarantine is over no event tells: the sweeper gives it to who waits.
     let number = "phone,vapi_id\n+14155550106,pn-7\n";
     assert_eq!(world.post("/v1/numbers/import", "text/csv", number).await.0, 200);
-    let aside = json!({ "until": "2026-03-02T16:45:00Z", "reason": "test" });
+    let aside = json!({ "until": "2026-03-02T17:45:00Z", "reason": "test" });
     assert_eq!(world.ask("/v1/numbers/+14155550106/quarantine", &aside).await.0, 200);
     assert_eq!(world.ask("/v1/assignments", &waits("lead-9")).await.0, 202);
 

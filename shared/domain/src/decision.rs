@@ -18,10 +18,11 @@ use sha2::{Digest, Sha256};
 
 use crate::call::Call;
 use crate::contact::{Address, Contact, ContactState};
-use crate::law::{self, Rules, Window};
+use crate::law::{self, Window};
 use crate::opt_out::{self, Intent};
 use crate::outcome::Outcome;
 use crate::retry::DoneReason;
+use crate::rules::Rules;
 use crate::time::Duration;
 use crate::{CompanyId, LeadId, PhoneNumber, Timestamp};
 
@@ -494,12 +495,12 @@ fn legal_window(
 ) -> Option<(Timestamp, Timestamp)> {
     let zones = law::candidate_zones(&address.whereabouts(phone)).ok()?;
     let opens_at = match law::window(rules, &zones, now) {
-        Window::Open { closes_at } => return Some((now, closes_at)),
+        Window::Open(open) => return Some((now, open.closes_at)),
         Window::Closed { opens_at } => opens_at,
         Window::Never => return None,
     };
     match law::window(rules, &zones, opens_at) {
-        Window::Open { closes_at } => Some((opens_at, closes_at)),
+        Window::Open(open) => Some((opens_at, open.closes_at)),
         Window::Closed { .. } | Window::Never => None,
     }
 }
@@ -568,13 +569,13 @@ mod tests {
 
     use super::*;
     use crate::call::{CallReport, CallState};
-    use crate::law::LegalBasis;
+    use crate::law::{LegalBasis, OpenWindow, Zones};
     use crate::time::Duration;
 
     const CALIFORNIA: &str = "+14155550123";
     const LONDON: &str = "+442079460123";
-    /// 08:00 in California.
-    const MORNING: &str = "2026-03-02T16:00:00Z";
+    /// 09:00 in California: calling hours begin.
+    const MORNING: &str = "2026-03-02T17:00:00Z";
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -608,13 +609,12 @@ mod tests {
             claimed_at,
             start_by: claimed_at + Duration::from_mins(4),
             provider_call_id: None,
-            legal_basis: LegalBasis {
-                rules_version: "test".to_owned(),
-                zones: Vec::new(),
-                zone_sources: Vec::new(),
-                closes_at: claimed_at,
-                evaluated_at: claimed_at,
-            },
+            legal_basis: LegalBasis::of_hours(
+                Rules::united_states(),
+                &Zones { zones: Vec::new(), sources: Vec::new(), states: Vec::new() },
+                OpenWindow { opened_at: claimed_at, closes_at: claimed_at },
+                claimed_at,
+            ),
             report,
             report_due: false,
             version: 2,
@@ -642,7 +642,7 @@ mod tests {
 
     fn decided(trigger: &Trigger, suppressed: bool, now: &str) -> Vec<Action> {
         let company = "acme".parse().unwrap();
-        decide(trigger, Context { company: &company, suppressed }, at(now), &Rules::federal())
+        decide(trigger, Context { company: &company, suppressed }, at(now), Rules::united_states())
     }
 
     /// Each action in short: its type, and the parameter that tells it from others of the type.
@@ -750,9 +750,9 @@ mod tests {
     fn nothing_goes_out_before_the_legal_hours_or_after_them() {
         let unreached = call(5, ended(Outcome::NoAnswer), done(DoneReason::AttemptsUsedUp), 5);
         let cases = [
-            ("2026-03-02T15:59:59.999Z", "2026-03-02T16:00:00Z", "2026-03-03T05:00:00Z"),
-            ("2026-03-02T16:00:00Z", "2026-03-02T16:00:00Z", "2026-03-03T05:00:00Z"),
-            ("2026-03-03T05:00:00Z", "2026-03-03T16:00:00Z", "2026-03-04T05:00:00Z"),
+            ("2026-03-02T16:59:59.999Z", "2026-03-02T17:00:00Z", "2026-03-03T05:00:00Z"),
+            ("2026-03-02T17:00:00Z", "2026-03-02T17:00:00Z", "2026-03-03T05:00:00Z"),
+            ("2026-03-03T05:00:00Z", "2026-03-03T17:00:00Z", "2026-03-04T05:00:00Z"),
         ];
         for trigger in [message("yes", CALIFORNIA), unreached] {
             for (now, not_before, expires_at) in cases {
@@ -797,7 +797,12 @@ mod tests {
         let trigger = message("yes", CALIFORNIA);
         let of = |company: &str| {
             let company = company.parse().unwrap();
-            decide(&trigger, Context { company: &company, suppressed: false }, at(MORNING), &Rules::federal())
+            decide(
+                &trigger,
+                Context { company: &company, suppressed: false },
+                at(MORNING),
+                Rules::united_states(),
+            )
         };
         let (ours, theirs) = (of("acme"), of("other"));
         assert_eq!(ours, of("acme"));
@@ -829,8 +834,8 @@ mod tests {
                     "type": "update_contact",
                     "parameters": { "lead": "lead-1", "field": "do_not_contact", "value": true },
                     "idempotency_key": key(1),
-                    "not_before": "2026-03-02T16:00:00.000Z",
-                    "expires_at": "2026-04-01T16:00:00.000Z",
+                    "not_before": "2026-03-02T17:00:00.000Z",
+                    "expires_at": "2026-04-01T17:00:00.000Z",
                     "needs_approval": false,
                     "reason": "the lead asked not to be contacted",
                 },
@@ -844,8 +849,8 @@ mod tests {
                         "template": "opt_out_confirmation",
                     },
                     "idempotency_key": key(2),
-                    "not_before": "2026-03-02T16:00:00.000Z",
-                    "expires_at": "2026-03-02T16:05:00.000Z",
+                    "not_before": "2026-03-02T17:00:00.000Z",
+                    "expires_at": "2026-03-02T17:05:00.000Z",
                     "needs_approval": false,
                     "reason": "an opt-out is confirmed once",
                 },

@@ -241,7 +241,7 @@ pub enum EventData {
         /// Which attempt it is, from 1.
         attempt: u32,
         /// Why calling is lawful.
-        legal_basis: LegalBasis,
+        legal_basis: Box<LegalBasis>,
     },
     /// The provider took the call.
     #[serde(rename = "call.accepted")]

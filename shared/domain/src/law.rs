@@ -1,7 +1,7 @@
 //! Calling hours: when the law allows a number to be called, and the record of why it did.
 //!
-//! 47 CFR 64.1200(c)(1) allows telephone solicitations from 8 a.m. to 9 p.m., local time at the called party's
-//! location. Where that is, is known from an explicit zone, an address (ZIP code, state), or the number's area code:
+//! The hours are in [`Rules`](crate::rules). They are those of the clock where the called person is, and that is known from an
+//! explicit zone, an address (ZIP code, state), or the number's area code:
 //!
 //! 1. A number outside the United States, of no place (toll-free, premium, personal), or of an area code that the
 //!    tables do not know is not dialed, whatever else is known of the person: no rule here covers it.
@@ -9,36 +9,19 @@
 //!    everybody) is refused, not passed over.
 //! 3. Else the zones of the address; where phone and address lie in different states, those of both. Else the phone's.
 //!    A ZIP code that lies in no state, with no state beside it, is not dialed.
-//! 4. Every zone that remains must be open: a state or an area code that spans zones is legal only in all of them.
+//! 4. Every zone that remains must be open: a state or an area code that spans zones is legal only in all of them. The rules
+//!    of the address's state and of the number's both apply.
 //!
-//! Not here: holidays, suppression lists, consent, how often.
+//! Not here: suppression lists, consent, how often.
 
-use std::collections::BTreeMap;
-
-use jiff::civil::{Date, Time};
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use crate::consent::Consent;
 use crate::place::{Area, AreaKind, State, Zone};
+use crate::rules::{DailyHours, Rules};
 use crate::time::Duration;
 use crate::{PhoneNumber, Timestamp};
-
-/// Hours of a day on the clock of the called person: from `opens` on, and no longer from `closes` on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DailyHours {
-    opens: Time,
-    closes: Time,
-}
-
-/// The calling hours in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rules {
-    /// Names this version of the rules in the record of a call.
-    pub version: String,
-    /// What holds everywhere.
-    pub federal: DailyHours,
-    /// States with narrower hours.
-    pub states: BTreeMap<State, DailyHours>,
-}
 
 /// What is known of where the called person is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,10 +84,7 @@ pub enum NotDialable {
 #[must_use]
 pub enum Window {
     /// Yes, before `closes_at`.
-    Open {
-        /// The first moment that is no longer allowed in one of the zones.
-        closes_at: Timestamp,
-    },
+    Open(OpenWindow),
     /// No.
     Closed {
         /// The earliest moment at which every zone is open.
@@ -114,83 +94,114 @@ pub enum Window {
     Never,
 }
 
-/// Why a call was lawful at the moment it was placed.
+/// Hours in which calling is allowed in every zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenWindow {
+    /// The first of these moments.
+    pub opened_at: Timestamp,
+    /// The first moment that is no longer allowed in one of the zones.
+    pub closes_at: Timestamp,
+}
+
+/// These hours of a day in a zone. A clock time that a zone change skips or repeats is taken to the strict side.
+fn hours_of_day(hours: DailyHours, date: Date, zone: &Zone) -> Option<(Timestamp, Timestamp)> {
+    let opens = zone.time_zone().to_ambiguous_timestamp(date.to_datetime(hours.opens)).later().ok()?;
+    let closes = zone.time_zone().to_ambiguous_timestamp(date.to_datetime(hours.closes)).earlier().ok()?;
+    (opens < closes).then(|| (opens.into(), closes.into()))
+}
+
+/// The window of a zone that is in progress at `now`, else its next one.
+fn window_of_zone(
+    rules: &Rules,
+    states: &[State],
+    zone: &Zone,
+    now: Timestamp,
+) -> Option<(Timestamp, Timestamp)> {
+    // More days in a row than any law closes.
+    const DAYS_AHEAD: usize = 15;
+
+    let today = now.in_zone(zone.time_zone()).date();
+    let mut days = today.series(jiff::Span::new().days(1)).take(DAYS_AHEAD);
+    days.find_map(|date| {
+        let hours = rules.hours_on(states, date)?;
+        hours_of_day(hours, date, zone).filter(|(_, closes)| now < *closes)
+    })
+}
+
+/// Why a call was lawful at the moment it was claimed: what was looked at, and what was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LegalBasis {
     /// Version of the rules.
     pub rules_version: String,
+    /// The sources of the rules that applied.
+    pub citations: Vec<String>,
     /// The zones that were all open.
     pub zones: Vec<Zone>,
     /// What the zones were concluded from.
     pub zone_sources: Vec<ZoneSource>,
+    /// The states whose rules applied.
+    pub states: Vec<State>,
+    /// Start of the legal window.
+    pub opened_at: Timestamp,
     /// End of the legal window.
     pub closes_at: Timestamp,
-    /// The moment for which this was found.
+    /// The suppression lists that the number was on none of.
+    pub lists: Vec<String>,
+    /// What the called person had agreed to, where the campaign asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent: Option<Consent>,
+    /// Calls to the number before this one, of every campaign of the company.
+    pub calls_before: CallsBefore,
+    /// The moment for which all this was found.
     pub evaluated_at: Timestamp,
 }
 
-impl DailyHours {
-    /// Hours of one day; none when they are empty or would reach past midnight.
-    pub fn new(opens: Time, closes: Time) -> Option<Self> {
-        (opens < closes).then_some(Self { opens, closes })
-    }
-
-    /// What both allow; none when that is nothing.
-    pub fn and(self, other: Self) -> Option<Self> {
-        Self::new(self.opens.max(other.opens), self.closes.min(other.closes))
-    }
-
-    /// These hours of a day in a zone. A clock time that a zone change skips or repeats is taken to the strict side.
-    fn on(self, date: Date, zone: &Zone) -> Option<(Timestamp, Timestamp)> {
-        let opens = zone.time_zone().to_ambiguous_timestamp(date.to_datetime(self.opens)).later().ok()?;
-        let closes = zone.time_zone().to_ambiguous_timestamp(date.to_datetime(self.closes)).earlier().ok()?;
-        Some((opens.into(), closes.into()))
-    }
-
-    /// The window in progress at `now`, else the next one.
-    fn window(self, zone: &Zone, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
-        let today = now.in_zone(zone.time_zone()).date();
-        // The day after tomorrow is for a day that ends before it begins on the strict side of a zone change.
-        let mut date = today;
-        for _ in 0..3 {
-            match self.on(date, zone)? {
-                (opens, closes) if now < closes && opens < closes => return Some((opens, closes)),
-                _ => date = date.tomorrow().ok()?,
-            }
-        }
-        None
-    }
-}
-
-impl Rules {
-    /// The federal hours alone: 08:00 to 21:00 everywhere, 47 CFR 64.1200(c)(1).
-    pub fn federal() -> Self {
-        Self {
-            version: "us-federal-1".to_owned(),
-            federal: DailyHours { opens: Time::constant(8, 0, 0, 0), closes: Time::constant(21, 0, 0, 0) },
-            states: BTreeMap::new(),
-        }
-    }
-
-    /// The hours in a state: the federal ones, narrowed by its own; none when nothing is left.
-    pub fn window_of(&self, state: &State) -> Option<DailyHours> {
-        match self.states.get(state) {
-            Some(own) => self.federal.and(*own),
-            None => Some(self.federal),
-        }
-    }
+/// How often a number was called lately.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallsBefore {
+    /// In the last 24 hours.
+    pub in_24_h: usize,
+    /// In the last 7 days.
+    pub in_7_days: usize,
+    /// In the last 30 days.
+    pub in_30_days: usize,
 }
 
 impl LegalBasis {
-    /// The record for a call at `now` inside the window that ends at `closes_at`.
-    pub fn new(rules: &Rules, zones: &Zones, closes_at: Timestamp, now: Timestamp) -> Self {
+    /// The record of the hours, for a call at `now` inside `window`; lists, consent and earlier calls are added by who looks
+    /// at them.
+    pub fn of_hours(rules: &Rules, zones: &Zones, window: OpenWindow, now: Timestamp) -> Self {
+        let mut citations: Vec<String> = Vec::new();
+        for zone in &zones.zones {
+            let date = now.in_zone(zone.time_zone()).date();
+            for row in rules.in_force(&zones.states, date).unwrap_or_default() {
+                if !citations.contains(&row.citation) {
+                    citations.push(row.citation.clone());
+                }
+            }
+        }
         Self {
             rules_version: rules.version.clone(),
+            citations,
             zones: zones.zones.clone(),
             zone_sources: zones.sources.clone(),
-            closes_at,
+            states: zones.states.clone(),
+            opened_at: window.opened_at,
+            closes_at: window.closes_at,
+            lists: Vec::new(),
+            consent: None,
+            calls_before: CallsBefore::default(),
             evaluated_at: now,
         }
+    }
+}
+
+impl CallsBefore {
+    /// Counts the calls before `now`.
+    pub fn count(calls: &[Timestamp], now: Timestamp) -> Self {
+        let within =
+            |days: u64| calls.iter().filter(|at| now.since(**at) < Duration::from_hours(days * 24)).count();
+        Self { in_24_h: within(1), in_7_days: within(7), in_30_days: within(30) }
     }
 }
 
@@ -254,36 +265,32 @@ pub fn window(rules: &Rules, zones: &Zones, now: Timestamp) -> Window {
     // Long enough for zones that are open together only while one of them is on daylight-saving time.
     const AHEAD: Duration = Duration::from_hours(400 * 24);
 
-    let mut hours = rules.federal;
-    for state in &zones.states {
-        match rules.window_of(state).and_then(|of_state| hours.and(of_state)) {
-            Some(both) => hours = both,
-            None => return Window::Never,
-        }
-    }
-
     // No zone that is closed opens before its own next opening, so the latest of these is never past the answer.
     let mut at = now;
     loop {
-        let mut opens_at = at;
-        let mut closes_at = None;
+        let mut both: Option<(Timestamp, Timestamp)> = None;
         for zone in &zones.zones {
-            let Some((opens, closes)) = hours.window(zone, at) else {
+            let Some((opens, closes)) = window_of_zone(rules, &zones.states, zone, at) else {
                 return Window::Never;
             };
-            opens_at = opens_at.max(opens);
-            closes_at = Some(closes_at.map_or(closes, |earliest: Timestamp| earliest.min(closes)));
+            both = Some(
+                both.map_or((opens, closes), |(latest, earliest)| (latest.max(opens), earliest.min(closes))),
+            );
         }
-        let Some(closes_at) = closes_at else {
+        let Some((opened_at, closes_at)) = both else {
             return Window::Never;
         };
-        if opens_at == at {
-            return if at == now { Window::Open { closes_at } } else { Window::Closed { opens_at } };
+        if opened_at <= at {
+            return if at == now {
+                Window::Open(OpenWindow { opened_at, closes_at })
+            } else {
+                Window::Closed { opens_at: at }
+            };
         }
-        if opens_at > now + AHEAD {
+        if opened_at > now + AHEAD {
             return Window::Never;
         }
-        at = opens_at;
+        at = opened_at;
     }
 }
 
@@ -313,17 +320,44 @@ mod tests {
         zones.zones.iter().map(Zone::as_str).collect()
     }
 
-    fn open_until(text: &str) -> Window {
-        Window::Open { closes_at: at(text) }
+    /// Rules that hold everywhere, and nothing narrower anywhere.
+    fn hours(of_day: &str) -> Rules {
+        Rules::parse(&format!(
+            r#"
+            version = "test"
+            frequency = {{ per_24_h = 3, per_7_days = 7, per_30_days = 15 }}
+            [federal]
+            monday_to_friday = "{of_day}"
+            saturday = "{of_day}"
+            sunday = "{of_day}"
+            citation = "the test"
+            reviewed_on = "2026-01-01"
+            effective_from = "2000-01-01"
+            "#
+        ))
+        .unwrap()
     }
 
-    fn closed_until(text: &str) -> Window {
-        Window::Closed { opens_at: at(text) }
+    /// What matters of a window: until when it is open, or from when.
+    fn until(window: Window) -> Result<Timestamp, Option<Timestamp>> {
+        match window {
+            Window::Open(open) => Ok(open.closes_at),
+            Window::Closed { opens_at } => Err(Some(opens_at)),
+            Window::Never => Err(None),
+        }
+    }
+
+    fn open_until(text: &str) -> Result<Timestamp, Option<Timestamp>> {
+        Ok(at(text))
+    }
+
+    fn closed_until(text: &str) -> Result<Timestamp, Option<Timestamp>> {
+        Err(Some(at(text)))
     }
 
     #[test]
     fn the_window_is_exact_at_its_edges() {
-        let (rules, new_york) = (Rules::federal(), zones(&["America/New_York"]));
+        let (rules, new_york) = (hours("08:00-21:00"), zones(&["America/New_York"]));
         let cases = [
             ("2026-03-02T12:59:59.999Z", closed_until("2026-03-02T13:00:00Z")),
             ("2026-03-02T13:00:00.000Z", open_until("2026-03-03T02:00:00Z")),
@@ -332,13 +366,13 @@ mod tests {
             ("2026-03-03T04:59:59.999Z", closed_until("2026-03-03T13:00:00Z")),
         ];
         for (now, expected) in cases {
-            assert_eq!(window(&rules, &new_york, at(now)), expected, "{now}");
+            assert_eq!(until(window(&rules, &new_york, at(now))), expected, "{now}");
         }
     }
 
     #[test]
     fn the_clocks_change_and_the_local_hours_stay() {
-        let (rules, new_york) = (Rules::federal(), zones(&["America/New_York"]));
+        let (rules, new_york) = (hours("08:00-21:00"), zones(&["America/New_York"]));
         let cases = [
             // 2026-03-08: 02:00 EST becomes 03:00 EDT.
             ("2026-03-08T01:59:59.999Z", open_until("2026-03-08T02:00:00Z")),
@@ -351,13 +385,13 @@ mod tests {
             ("2026-11-01T13:00:00Z", open_until("2026-11-02T02:00:00Z")),
         ];
         for (now, expected) in cases {
-            assert_eq!(window(&rules, &new_york, at(now)), expected, "{now}");
+            assert_eq!(until(window(&rules, &new_york, at(now))), expected, "{now}");
         }
     }
 
     #[test]
     fn several_zones_are_open_only_together() {
-        let (rules, both) = (Rules::federal(), zones(&["America/New_York", "Pacific/Honolulu"]));
+        let (rules, both) = (hours("08:00-21:00"), zones(&["America/New_York", "Pacific/Honolulu"]));
         // Honolulu opens at 18:00 UTC, New York closes at 02:00 UTC in winter and 01:00 UTC in summer.
         let cases = [
             ("2026-01-15T13:00:00Z", closed_until("2026-01-15T18:00:00Z")),
@@ -366,24 +400,29 @@ mod tests {
             ("2026-07-15T18:00:00Z", open_until("2026-07-16T01:00:00Z")),
         ];
         for (now, expected) in cases {
-            assert_eq!(window(&rules, &both, at(now)), expected, "{now}");
+            assert_eq!(until(window(&rules, &both, at(now))), expected, "{now}");
         }
         // Guam opens at 22:00 UTC: New York's evening is Guam's next morning.
         let far = zones(&["Pacific/Guam", "America/New_York"]);
-        assert_eq!(window(&rules, &far, at("2026-01-15T02:00:00Z")), closed_until("2026-01-15T22:00:00Z"));
-        assert_eq!(window(&rules, &far, at("2026-01-15T22:00:00Z")), open_until("2026-01-16T02:00:00Z"));
+        assert_eq!(
+            until(window(&rules, &far, at("2026-01-15T02:00:00Z"))),
+            closed_until("2026-01-15T22:00:00Z")
+        );
+        assert_eq!(
+            until(window(&rules, &far, at("2026-01-15T22:00:00Z"))),
+            open_until("2026-01-16T02:00:00Z")
+        );
     }
 
     #[test]
     fn zones_that_are_never_open_together_are_never_called() {
-        let narrow = DailyHours::new(Time::constant(9, 0, 0, 0), Time::constant(17, 0, 0, 0)).unwrap();
-        let rules = Rules { federal: narrow, ..Rules::federal() };
+        let rules = hours("09:00-17:00");
         let far = zones(&["Pacific/Guam", "America/New_York"]);
-        assert_eq!(window(&rules, &far, at("2026-01-15T12:00:00Z")), Window::Never);
+        assert_eq!(until(window(&rules, &far, at("2026-01-15T12:00:00Z"))), Err(None));
         let none = Zones { zones: Vec::new(), ..far };
         assert_eq!(
-            window(&rules, &none, at("2026-01-15T12:00:00Z")),
-            Window::Never,
+            until(window(&rules, &none, at("2026-01-15T12:00:00Z"))),
+            Err(None),
             "no zone is not every zone"
         );
     }
@@ -391,24 +430,12 @@ mod tests {
     #[test]
     fn zones_that_meet_only_in_one_season_wait_for_it() {
         // From 08:00 to 14:00 New York is open until 19:00 UTC in winter and 18:00 UTC in summer, Honolulu from 18:00 UTC.
-        let hours = DailyHours::new(Time::constant(8, 0, 0, 0), Time::constant(14, 0, 0, 0)).unwrap();
-        let rules = Rules { federal: hours, ..Rules::federal() };
+        let rules = hours("08:00-14:00");
         let both = zones(&["America/New_York", "Pacific/Honolulu"]);
-        assert_eq!(window(&rules, &both, at("2026-07-01T12:00:00Z")), closed_until("2026-11-01T18:00:00Z"));
-    }
-
-    #[test]
-    fn a_state_may_narrow_the_hours_and_never_widen_them() {
-        let hours =
-            |opens, closes| DailyHours::new(Time::constant(opens, 0, 0, 0), Time::constant(closes, 0, 0, 0));
-        let texas: State = "TX".parse().unwrap();
-        let mut rules = Rules::federal();
-        rules.states.insert(texas.clone(), hours(9, 23).unwrap());
-        assert_eq!(rules.window_of(&texas), hours(9, 21));
-        assert_eq!(rules.window_of(&"CA".parse().unwrap()), hours(8, 21));
-        let dallas =
-            candidate_zones(&whereabouts("+12145550100", None, None, Some("America/Chicago"))).unwrap();
-        assert_eq!(window(&rules, &dallas, at("2026-01-15T14:30:00Z")), closed_until("2026-01-15T15:00:00Z"));
+        assert_eq!(
+            until(window(&rules, &both, at("2026-07-01T12:00:00Z"))),
+            closed_until("2026-11-01T18:00:00Z")
+        );
     }
 
     #[test]
@@ -490,16 +517,27 @@ mod tests {
 
     #[test]
     fn the_record_of_why_a_call_was_lawful_reads_back() {
-        let now = at("2026-03-02T15:00:00Z");
+        let now = at("2026-03-02T18:00:00Z");
         let zones = candidate_zones(&whereabouts("+12125550100", Some("CA"), None, None)).unwrap();
-        let basis = LegalBasis::new(&Rules::federal(), &zones, at("2026-03-03T02:00:00Z"), now);
+        let open =
+            OpenWindow { opened_at: at("2026-03-02T17:00:00Z"), closes_at: at("2026-03-03T02:00:00Z") };
+        let basis = LegalBasis::of_hours(Rules::united_states(), &zones, open, now);
         let json = serde_json::to_value(&basis).unwrap();
         let expected = serde_json::json!({
-            "rules_version": "us-federal-1",
+            "rules_version": Rules::united_states().version,
+            "citations": [
+                "47 CFR 64.1200(c)(1)",
+                "Cal. Pub. Util. Code 2872(c)",
+                "N.Y. Gen. Bus. Law 399-z(2)",
+            ],
             "zones": ["America/Los_Angeles", "America/New_York"],
             "zone_sources": ["state", "phone"],
+            "states": ["CA", "NY"],
+            "opened_at": "2026-03-02T17:00:00.000Z",
             "closes_at": "2026-03-03T02:00:00.000Z",
-            "evaluated_at": "2026-03-02T15:00:00.000Z",
+            "lists": [],
+            "calls_before": { "in_24_h": 0, "in_7_days": 0, "in_30_days": 0 },
+            "evaluated_at": "2026-03-02T18:00:00.000Z",
         });
         assert_eq!(json, expected);
         assert_eq!(serde_json::from_value::<LegalBasis>(json).unwrap(), basis);

@@ -5,6 +5,7 @@
 
 pub mod call;
 pub mod campaign;
+pub mod consent;
 pub mod contact;
 pub mod decision;
 pub mod event;
@@ -17,6 +18,7 @@ pub mod phone;
 pub mod place;
 pub mod pool;
 pub mod retry;
+pub mod rules;
 pub mod time;
 pub mod usage;
 

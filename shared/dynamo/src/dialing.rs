@@ -295,7 +295,7 @@ impl Store {
                     from: hold.number.clone(),
                     assignment_id: hold.assignment_id.clone(),
                     attempt: call.attempt,
-                    legal_basis: claim.legal_basis.clone(),
+                    legal_basis: Box::new(claim.legal_basis.clone()),
                 },
             )?,
         ];

@@ -31,6 +31,10 @@ const UNTIL_UNLABELLED: Duration = Duration::from_hours(10 * 366 * 24);
 /// Numbers that a report reads at once.
 const REPORT_PAGE: u32 = 500;
 
+/// Numbers that are looked through at once when their company's settings change, and changed at once.
+const SETTLE_PAGE: u32 = 1_000;
+const SETTLED_AT_ONCE: usize = 16;
+
 /// A fall of a number's answer rate is told again after this.
 const FLAG_AGAIN: Duration = Duration::from_hours(2 * 24);
 
@@ -462,17 +466,7 @@ impl Store {
             let Some(told) = told else {
                 return Ok(NumberChanged::Done(Box::new(item.into())));
             };
-            let write = if let Some(id) = &item.assignment_id {
-                NumberWrite::new(&self.tables.pool, keys::number(company, number))
-                    .when("assignment_id = :assignment")
-                    .bind(":assignment", id.as_str())
-            } else {
-                // What kept it aside until later may have been undone.
-                let free_at = item.available_at.map_or(cause.at, |at| at.min(cause.at));
-                after.available_at = after.available_after(free_at);
-                self.available_from(company, &NumberKeys::of_number(&after), after.available_at)
-                    .when("attribute_not_exists(assignment_id)")
-            };
+            let write = self.moved_by_change(cause.at, company, &item, &mut after);
             let mut writes = vec![write.becomes(&after)?.write()];
             writes.push(self.number_event(cause, company, &after, told)?);
             if let Transacted::Done = self.transact(writes).await? {
@@ -480,6 +474,69 @@ impl Store {
             }
         }
         Err(StoreError::Busy(format!("the number changed under {ROUNDS} attempts to change it")))
+    }
+
+    /// Where a number that is held by nobody can be assigned from, after a change of what keeps it aside.
+    fn moved_by_change(
+        &self,
+        now: Timestamp,
+        company: &CompanyId,
+        item: &NumberItem,
+        after: &mut NumberItem,
+    ) -> NumberWrite {
+        if let Some(id) = &item.assignment_id {
+            return NumberWrite::new(&self.tables.pool, keys::number(company, &item.e164))
+                .when("assignment_id = :assignment")
+                .bind(":assignment", id.as_str());
+        }
+        // What kept it aside until later may have been undone.
+        let free_at = item.available_at.map_or(now, |at| at.min(now));
+        after.available_at = after.available_after(free_at);
+        self.available_from(company, &NumberKeys::of_number(after), after.available_at)
+            .when("attribute_not_exists(assignment_id)")
+    }
+
+    /// Puts the numbers of a company where its settings want them now: those that a limit of before kept aside are free
+    /// again, those that are over a limit of now are not handed out. Changes no number that is there already.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it must be repeated then, which changes the rest.
+    pub async fn settle_numbers(&self, now: Timestamp, company: &CompanyId) -> Result<(), StoreError> {
+        let (settings, mut after) = (self.settings(company).await?, None);
+        loop {
+            let (page, next) = self.number_items(company, after.as_ref(), SETTLE_PAGE).await?;
+            let moved = page.into_iter().filter(|item| item.settled(now, &settings).is_some());
+            let mut settling = stream::iter(moved)
+                .map(|item| self.settle_number(now, company, item.e164))
+                .buffer_unordered(SETTLED_AT_ONCE);
+            while settling.try_next().await?.is_some() {}
+            after = next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn settle_number(
+        &self,
+        now: Timestamp,
+        company: &CompanyId,
+        number: PhoneNumber,
+    ) -> Result<(), StoreError> {
+        for _round in 0..ROUNDS {
+            let (item, settings) =
+                tokio::try_join!(self.number_item(company, &number), self.settings(company))?;
+            let Some((item, mut after)) =
+                item.and_then(|item| item.settled(now, &settings).map(|after| (item, after)))
+            else {
+                return Ok(());
+            };
+            let write = self.moved_by_change(now, company, &item, &mut after).becomes(&after)?.write();
+            if let Transacted::Done = self.transact(vec![write]).await? {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Busy(format!("number {number:?} changed under {ROUNDS} attempts to settle it")))
     }
 
     /// The event of a number whose `n_events` counts it already.
@@ -534,6 +591,16 @@ impl Store {
         after: Option<&PhoneNumber>,
         limit: u32,
     ) -> Result<(Vec<NumberState>, Option<PhoneNumber>), StoreError> {
+        let (items, next) = self.number_items(company, after, limit).await?;
+        Ok((items.into_iter().map(NumberState::from).collect(), next))
+    }
+
+    async fn number_items(
+        &self,
+        company: &CompanyId,
+        after: Option<&PhoneNumber>,
+        limit: u32,
+    ) -> Result<(Vec<NumberItem>, Option<PhoneNumber>), StoreError> {
         let page = self
             .client
             .query()
@@ -547,14 +614,10 @@ impl Store {
             .send()
             .await?;
         let more = page.last_evaluated_key.is_some();
-        let numbers = page
-            .items
-            .unwrap_or_default()
-            .into_iter()
-            .map(|item| items::read("number", item).map(|number: NumberItem| NumberState::from(number)))
-            .collect::<Result<Vec<_>, _>>()?;
-        let next = numbers.last().filter(|_| more).map(|state| state.number.clone());
-        Ok((numbers, next))
+        let items = page.items.unwrap_or_default().into_iter().map(|item| items::read("number", item));
+        let items = items.collect::<Result<Vec<NumberItem>, _>>()?;
+        let next = items.last().filter(|_| more).map(|item| item.e164.clone());
+        Ok((items, next))
     }
 
     /// How many numbers of a company are in which state at `now`.
@@ -773,6 +836,15 @@ impl NumberItem {
             self.quarantined_until = None;
         }
         self.not_before = Some(self.may_call_at(now, company));
+    }
+
+    /// The number where the settings want it now; `None`: it is there, or retired.
+    fn settled(&self, now: Timestamp, company: &Company) -> Option<Self> {
+        let mut after = self.clone();
+        after.settle_not_before(now, company);
+        after.usage_version += 1;
+        let moves = after.not_before.max(Some(now)) != self.not_before.max(Some(now));
+        (moves && self.available_at.is_some()).then_some(after)
     }
 
     fn changed(

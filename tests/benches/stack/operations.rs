@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use dialpool::engine::{Cost, Fault, Intercept, metered};
 use dialpool_domain::call::{CallReport, CallState};
-use dialpool_domain::law::{LegalBasis, Rules, Window, candidate_zones, window};
+use dialpool_domain::law::{LegalBasis, Window, candidate_zones, window};
 use dialpool_domain::outcome::Outcome;
 use dialpool_domain::pool::ReleaseReason;
 use dialpool_domain::retry::RetryPolicy;
+use dialpool_domain::rules::Rules;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CallId, PhoneNumber};
 use dialpool_dynamo::{
@@ -91,7 +92,7 @@ async fn pool(numbers: usize, held_percent: usize) -> World {
 /// One caller, nobody else: assign, claim, end of call, and the rest of a lead's way.
 async fn alone() -> Vec<(String, Vec<Cost>)> {
     let world = pool(25, 0).await;
-    let (store, rules, policy) = (world.store(), Rules::federal(), RetryPolicy::default());
+    let (store, rules, policy) = (world.store(), Rules::united_states(), RetryPolicy::default());
     let hasher = PhoneHasher::new("bench".to_owned().into());
     let line = LineLimits { account: "vapi".to_owned(), outbound: 70 };
     let leads: Vec<String> = (0..20).map(|n| format!("lead-{n}")).collect();
@@ -112,9 +113,7 @@ async fn alone() -> Vec<(String, Vec<Cost>)> {
         let contact = store.contact(&campaign, &phone).await.expect("an answer").expect("a contact");
         let running = store.campaign_of_job(&campaign).await.expect("an answer").expect("a campaign");
         let zones = candidate_zones(&contact.address.whereabouts(&phone)).expect("zones");
-        let Window::Open { closes_at } = window(&rules, &zones, world.now()) else {
-            panic!("a closed window")
-        };
+        let Window::Open(open) = window(rules, &zones, world.now()) else { panic!("a closed window") };
         let claim = Claim {
             call_id: &CallId::new(world.now(), n as u128),
             campaign: &running,
@@ -122,8 +121,8 @@ async fn alone() -> Vec<(String, Vec<Cost>)> {
             hold: &hold,
             line: &line,
             hasher: &hasher,
-            legal_basis: &LegalBasis::new(&rules, &zones, closes_at, world.now()),
-            start_by: closes_at,
+            legal_basis: &LegalBasis::of_hours(rules, &zones, open, world.now()),
+            start_by: open.closes_at,
         };
         let (claimed, claim_cost) = metered(store.claim(&world.cause(), &claim)).await;
         let Ok(Claimed::Placed(call)) = claimed else { panic!("{claimed:?}") };

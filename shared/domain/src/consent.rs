@@ -1,0 +1,117 @@
+//! Consent: what a person agreed to, how that is known, and until when it holds.
+//!
+//! 47 CFR 64.1200(a)(2) and (f)(9) ask for prior express written consent before a call with an artificial voice that
+//! advertises; (a)(1) for prior express consent before any other such call to a mobile. A campaign says which of the two it
+//! needs. What is not known was not given.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+
+/// What kind of consent it is; the greater one includes the lesser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsentKind {
+    /// The person gave the number, to be called at, for the purpose.
+    Express,
+    /// The person signed, also electronically, that calls with an artificial voice may advertise to the number.
+    ExpressWritten,
+}
+
+/// What a campaign needs of the people it calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsentRequired {
+    /// Nothing: the company answers for it that none is needed.
+    None,
+    /// Express consent, or more.
+    Express,
+    /// Express written consent.
+    #[default]
+    ExpressWritten,
+}
+
+/// One consent, as the ledger has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consent {
+    /// What kind it is.
+    pub kind: ConsentKind,
+    /// SHA-256 of the words agreed to, in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_sha256: Option<String>,
+    /// Where the proof is: the address of a recording or certificate, the id of a form entry.
+    pub evidence: String,
+    /// When it was given.
+    pub captured_at: Timestamp,
+    /// From then on it holds no longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// Since when it is withdrawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl Consent {
+    /// Whether it holds at `now`.
+    pub fn holds(&self, now: Timestamp) -> bool {
+        self.captured_at <= now && self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+impl ConsentRequired {
+    /// Whether `consent`, if there is one, is enough at `now`.
+    pub fn is_met(self, consent: Option<&Consent>, now: Timestamp) -> bool {
+        let least = match self {
+            Self::None => return true,
+            Self::Express => ConsentKind::Express,
+            Self::ExpressWritten => ConsentKind::ExpressWritten,
+        };
+        consent.is_some_and(|consent| consent.kind >= least && consent.holds(now))
+    }
+}
+
+impl fmt::Display for ConsentRequired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Express => "express",
+            Self::ExpressWritten => "express_written",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_consent_is_enough_when_it_is_of_the_kind_and_holds() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let given = Consent {
+            kind: ConsentKind::Express,
+            text_sha256: None,
+            evidence: "form 7".to_owned(),
+            captured_at: at("2026-01-01T00:00:00Z"),
+            expires_at: Some(at("2026-06-01T00:00:00Z")),
+            revoked_at: None,
+        };
+        let written = Consent { kind: ConsentKind::ExpressWritten, ..given.clone() };
+        let revoked = Consent { revoked_at: Some(at("2026-02-01T00:00:00Z")), ..written.clone() };
+        let (spring, summer) = (at("2026-03-01T00:00:00Z"), at("2026-06-01T00:00:00Z"));
+        for (required, consent, now, enough) in [
+            (ConsentRequired::None, None, spring, true),
+            (ConsentRequired::Express, None, spring, false),
+            (ConsentRequired::Express, Some(&given), spring, true),
+            (ConsentRequired::Express, Some(&written), spring, true),
+            (ConsentRequired::Express, Some(&given), summer, false),
+            (ConsentRequired::Express, Some(&given), at("2025-12-31T00:00:00Z"), false),
+            (ConsentRequired::ExpressWritten, Some(&given), spring, false),
+            (ConsentRequired::ExpressWritten, Some(&written), spring, true),
+            (ConsentRequired::ExpressWritten, Some(&revoked), spring, false),
+        ] {
+            assert_eq!(required.is_met(consent, now), enough, "{required} by {consent:?} at {now}");
+        }
+    }
+}
