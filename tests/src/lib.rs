@@ -8,7 +8,8 @@ use dialpool::engine::Engine;
 use dialpool::local::{Local, Settings, TEMPLATE, clock_from};
 use dialpool::simulator::{Ending, Script};
 use dialpool::template::Template;
-use dialpool_domain::campaign::{CampaignCommand, NewCampaign};
+use dialpool_domain::campaign::{CampaignCommand, NewCampaign, Policy};
+use dialpool_domain::consent::ConsentRequired;
 use dialpool_domain::event::Cause;
 use dialpool_domain::place::Place;
 use dialpool_domain::pool::{HoldHours, NewNumber, ReleaseReason};
@@ -203,7 +204,9 @@ impl World {
     /// # Panics
     /// When it is refused.
     pub async fn campaign(&self, cap: u32, contacts: &str) -> CampaignId {
-        let request = serde_json::json!({ "name": "Test", "assistant_id": "assistant-1", "cap": cap });
+        let request = serde_json::json!({
+            "name": "Test", "assistant_id": "assistant-1", "cap": cap, "consent_required": "none",
+        });
         let made = self.send("POST", "/v1/campaigns", request).await;
         assert_eq!(made.status, 201, "{made:?}");
         let id = made.json["id"].as_str().expect("an id").to_owned();
@@ -226,6 +229,7 @@ impl World {
             assistant_id: "assistant-1".to_owned(),
             cap: cap.try_into().expect("a cap"),
             hold: HoldHours::try_from(1).expect("hours"),
+            policy: Policy { consent_required: ConsentRequired::None, ..Policy::default() },
         };
         let (store, cause) = (self.store(), self.cause());
         store.create_campaign(&cause, &new).await.expect("a campaign");

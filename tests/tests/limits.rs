@@ -11,7 +11,7 @@ use dialpool_domain::outcome::Outcome;
 use dialpool_domain::place::Place;
 use dialpool_domain::pool::{CLOCK_SKEW, Hold, Tier};
 use dialpool_domain::retry::RetryPolicy;
-use dialpool_domain::rules::Rules;
+use dialpool_domain::rules::{Frequency, Rules};
 use dialpool_domain::time::Duration;
 use dialpool_domain::usage::{Label, Limits};
 use dialpool_domain::{CallId, CampaignId, PhoneNumber, Timestamp};
@@ -166,6 +166,7 @@ impl Run {
             hold: &hold,
             line: &LineLimits { account: "vapi".to_owned(), outbound: 7 },
             hasher: &hasher,
+            frequency: Frequency { per_24_h: 1_000, per_7_days: 1_000, per_30_days: 1_000 },
             legal_basis: &LegalBasis::of_hours(
                 rules,
                 &zones,

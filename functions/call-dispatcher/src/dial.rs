@@ -3,14 +3,18 @@
 use dialpool_domain::call::{Call, CallReport, CallState, FIRST_LOOK_AFTER, SEND_WITHIN, START_WITHIN};
 use dialpool_domain::campaign::{Campaign, CampaignStatus};
 use dialpool_domain::contact::{Contact, ContactState};
+use dialpool_domain::dialable::{self, Callee, Person, Verdict};
 use dialpool_domain::event::Cause;
-use dialpool_domain::law::{self, LegalBasis, Window};
+use dialpool_domain::law::LegalBasis;
 use dialpool_domain::outcome::Outcome;
 use dialpool_domain::pool::{Hold, ReleaseReason};
 use dialpool_domain::retry::DoneReason;
+use dialpool_domain::rules::Frequency;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{AssignmentId, CallId, CampaignId, PhoneNumber, Timestamp, TraceId};
-use dialpool_dynamo::{Assigned, Changed, Claim, Claimed, Ended, Moved, Request, Settlement, Told};
+use dialpool_dynamo::{
+    Assigned, Changed, Claim, Claimed, Ended, Lines, LinesInUse, Moved, Request, Settlement, Told,
+};
 use dialpool_providers::vapi::{NewCall, PlaceCall, RefusalKind};
 use dialpool_runtime::jobs::DialJob;
 use tracing::{error, info, warn};
@@ -22,6 +26,9 @@ const CONTACTS_PER_JOB: u32 = 10;
 
 /// A contact whose number is not at the provider waits this long: somebody has to import it again.
 const WAIT_FOR_OPERATOR: Duration = Duration::from_mins(10);
+
+/// A person whom another campaign has on a call is not called before this.
+const PERSON_BUSY: Duration = Duration::from_mins(10);
 
 /// A contact whose number is on another call waits this long.
 const NUMBER_BUSY: Duration = Duration::from_mins(1);
@@ -37,43 +44,93 @@ enum Tried {
     Passed,
     /// Every number is held by somebody else.
     NoNumber,
-    /// The lines of the campaign or of the account are taken, the campaign was paused, or the provider takes no calls: the
-    /// next end of a call, or the pacer, tries again.
+    /// The lines of the account or of the company are taken: the campaign waits for its turn.
+    NoLine,
+    /// The lines of the campaign are taken, it was paused, calling is stopped, or the provider takes no calls: the next end of a
+    /// call, or the pacer, tries again.
     Full,
 }
 
 impl CallDispatcher {
     /// Dials the contact of a campaign that is due longest, if a line is free, and asks for the next dial then: so one job
-    /// fills all lines, and where nothing can be dialed one job is all that is spent.
+    /// fills all lines, and where nothing can be dialed one job is all that is spent. A line that the campaign does not use
+    /// is for the next that waits for one.
     pub(crate) async fn dial(
         &self,
         campaign_id: &CampaignId,
         trace_id: &TraceId,
     ) -> Result<(), DispatchError> {
         let now = self.start.clock.now();
-        let (campaign, due) = tokio::try_join!(
+        let (campaign, due, lines) = tokio::try_join!(
             self.store.campaign_of_job(campaign_id),
             self.store.due_contacts(now, campaign_id, CONTACTS_PER_JOB),
+            async { Ok(self.store.lines(&self.account()).await?.unwrap_or_default()) },
         )?;
-        let Some(campaign) = campaign.filter(|campaign| campaign.status == CampaignStatus::Running) else {
-            return Ok(());
+        let runs = |campaign: &Campaign| campaign.status == CampaignStatus::Running;
+        let Some(campaign) = campaign.filter(|campaign| runs(campaign) && campaign.has_free_line()) else {
+            return self.hand_on(&lines, campaign_id, trace_id).await;
         };
-        if campaign.lines_in_use >= campaign.cap.lines() as usize {
-            return Ok(());
+        if due.is_empty() || lines.stopped().is_some() {
+            return self.hand_on(&lines, campaign_id, trace_id).await;
         }
-        for phone in &due {
-            match self.try_contact(&campaign, phone, trace_id).await? {
-                Tried::Dialed => return self.dial_again(&campaign, trace_id, Duration::ZERO).await,
-                Tried::Full => return Ok(()),
-                Tried::Passed => {}
-                Tried::NoNumber => return self.dial_one_that_holds_a_number(&campaign, trace_id).await,
+        if lines.taken() >= self.line.outbound as usize {
+            return Ok(self.store.wait_for_line(now, &self.line.account, &campaign).await?);
+        }
+        if let Some(other) = lines.turn_of_another(now, &campaign) {
+            self.store.wait_for_line(now, &self.line.account, &campaign).await?;
+            return self.ask_for_dial(other, trace_id, Duration::ZERO).await;
+        }
+        match self.dial_one(&campaign, &due, trace_id).await? {
+            Tried::Dialed => {
+                if lines.awaits(campaign_id) {
+                    self.store.waits_no_longer(&self.line.account, campaign_id).await?;
+                }
+                self.ask_for_dial(campaign_id, trace_id, Duration::ZERO).await
+            }
+            Tried::NoLine => Ok(self.store.wait_for_line(now, &self.line.account, &campaign).await?),
+            Tried::Passed if due.len() == CONTACTS_PER_JOB as usize => {
+                // None of those could be dialed, but there are more.
+                self.ask_for_dial(campaign_id, trace_id, Duration::from_secs(1)).await
+            }
+            Tried::Passed | Tried::NoNumber | Tried::Full => {
+                self.hand_on(&lines, campaign_id, trace_id).await
             }
         }
-        if due.len() == CONTACTS_PER_JOB as usize {
-            // None of those could be dialed, but there are more.
-            return self.dial_again(&campaign, trace_id, Duration::from_secs(1)).await;
+    }
+
+    /// Dials the first of the contacts that can be.
+    async fn dial_one(
+        &self,
+        campaign: &Campaign,
+        due: &[PhoneNumber],
+        trace_id: &TraceId,
+    ) -> Result<Tried, DispatchError> {
+        for phone in due {
+            match self.try_contact(campaign, phone, trace_id).await? {
+                Tried::Passed => {}
+                Tried::NoNumber => return self.dial_one_that_holds_a_number(campaign, trace_id).await,
+                tried @ (Tried::Dialed | Tried::NoLine | Tried::Full) => return Ok(tried),
+            }
         }
-        Ok(())
+        Ok(Tried::Passed)
+    }
+
+    /// The campaign does not use the line that may be free: the next that waits for one may.
+    async fn hand_on(
+        &self,
+        lines: &LinesInUse,
+        campaign_id: &CampaignId,
+        trace_id: &TraceId,
+    ) -> Result<(), DispatchError> {
+        if lines.awaits(campaign_id) {
+            self.store.waits_no_longer(&self.line.account, campaign_id).await?;
+        }
+        match lines.next_turn(self.start.clock.now(), campaign_id) {
+            Some(next) if lines.taken() < self.line.outbound as usize && lines.stopped().is_none() => {
+                self.ask_for_dial(next, trace_id, Duration::ZERO).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// No number is free. Contacts that fell due last are retries: their leads may hold a number still.
@@ -81,7 +138,7 @@ impl CallDispatcher {
         &self,
         campaign: &Campaign,
         trace_id: &TraceId,
-    ) -> Result<(), DispatchError> {
+    ) -> Result<Tried, DispatchError> {
         let now = self.start.clock.now();
         for phone in self.store.contacts_due_last(now, &campaign.id, CONTACTS_PER_JOB).await? {
             let Some(contact) = self.store.contact(&campaign.id, &phone).await? else {
@@ -91,21 +148,20 @@ impl CallDispatcher {
                 continue;
             }
             match self.try_contact(campaign, &phone, trace_id).await? {
-                Tried::Dialed => return self.dial_again(campaign, trace_id, Duration::ZERO).await,
-                Tried::Full => return Ok(()),
                 Tried::Passed | Tried::NoNumber => {}
+                tried @ (Tried::Dialed | Tried::NoLine | Tried::Full) => return Ok(tried),
             }
         }
-        Ok(())
+        Ok(Tried::NoNumber)
     }
 
-    async fn dial_again(
+    async fn ask_for_dial(
         &self,
-        campaign: &Campaign,
+        campaign_id: &CampaignId,
         trace_id: &TraceId,
         delay: Duration,
     ) -> Result<(), DispatchError> {
-        let job = DialJob::Dial { campaign_id: campaign.id.clone(), trace_id: trace_id.clone() };
+        let job = DialJob::Dial { campaign_id: campaign_id.clone(), trace_id: trace_id.clone() };
         Ok(self.dial_queue.send(&job, delay).await?)
     }
 
@@ -116,11 +172,24 @@ impl CallDispatcher {
         trace_id: &TraceId,
     ) -> Result<Tried, DispatchError> {
         let cause = &self.cause(trace_id);
-        let (contact, company) =
-            tokio::try_join!(self.store.contact(&campaign.id, phone), self.store.company(&campaign.company))?;
+        let of_company = Lines::Company(campaign.company.clone());
+        let hash = self.hasher.hash(phone);
+        let (contact, company, lines, person) = tokio::try_join!(
+            self.store.contact(&campaign.id, phone),
+            self.store.company(&campaign.company),
+            self.store.lines(&of_company),
+            self.store.person_called(&campaign.company, &hash),
+        )?;
         let (Some(contact), Some(company)) = (contact, company) else {
             return Ok(Tried::Passed);
         };
+        let lines = lines.unwrap_or_default();
+        if lines.stopped().is_some() {
+            return Ok(Tried::Full);
+        }
+        if lines.taken() >= company.lines as usize {
+            return Ok(Tried::NoLine);
+        }
         match &contact.state {
             ContactState::Pending { due_at } if *due_at <= cause.at => {}
             ContactState::Pending { .. } | ContactState::Done { .. } => return Ok(Tried::Passed),
@@ -129,7 +198,7 @@ impl CallDispatcher {
                 return Ok(Tried::Passed);
             }
         }
-        let Some(basis) = self.lawful(cause, campaign, &contact).await? else {
+        let Some((basis, frequency)) = self.lawful(cause, campaign, &contact, &person).await? else {
             return Ok(Tried::Passed);
         };
         let assignment_id = AssignmentId::new(cause.at, self.start.entropy.next_u128());
@@ -140,7 +209,7 @@ impl CallDispatcher {
         };
         match self.store.assign(cause, &request).await? {
             Assigned::Granted(hold, _) | Assigned::AlreadyHeld(hold) => {
-                self.claim(cause, campaign, &contact, &hold, &basis).await
+                self.claim(cause, campaign, &contact, &hold, (&basis, frequency)).await
             }
             Assigned::Exhausted { .. } | Assigned::AtLimit { .. } => Ok(Tried::NoNumber),
         }
@@ -152,26 +221,24 @@ impl CallDispatcher {
         cause: &Cause,
         campaign: &Campaign,
         contact: &Contact,
-    ) -> Result<Option<LegalBasis>, DispatchError> {
-        let never = async |why: &str| {
-            info!(campaign.id = %campaign.id, "{:?} is not dialed: {why}", contact.phone);
-            self.store.finish_contact(cause, campaign, contact, DoneReason::NotDialable).await
+        person: &Person,
+    ) -> Result<Option<(Box<LegalBasis>, Frequency)>, DispatchError> {
+        let callee = Callee {
+            phone: &contact.phone,
+            address: &contact.address,
+            consent: contact.consent.as_ref(),
+            person,
         };
-        let zones = match law::candidate_zones(&contact.address.whereabouts(&contact.phone)) {
-            Ok(zones) => zones,
-            Err(unknown) => {
-                never(&unknown.to_string()).await?;
-                return Ok(None);
-            }
-        };
-        match law::window(self.rules, &zones, cause.at) {
-            Window::Open(open) => Ok(Some(LegalBasis::of_hours(self.rules, &zones, open, cause.at))),
-            Window::Closed { opens_at } => {
-                self.store.defer_contact(&campaign.id, contact, opens_at).await?;
+        match dialable::judge(self.rules, campaign.policy.consent_required, callee, cause.at) {
+            Verdict::Now(basis, frequency) => Ok(Some((basis, frequency))),
+            Verdict::Later(at, _) => {
+                self.store.defer_contact(&campaign.id, contact, at).await?;
                 Ok(None)
             }
-            Window::Never => {
-                never("its time zones have no common calling hours").await?;
+            Verdict::Never(reason, unknown) => {
+                let why = unknown.map_or_else(|| reason.as_str().to_owned(), |unknown| unknown.to_string());
+                info!(campaign.id = %campaign.id, "{:?} is not dialed: {why}", contact.phone);
+                self.store.finish_contact(cause, campaign, contact, reason).await?;
                 Ok(None)
             }
         }
@@ -183,7 +250,7 @@ impl CallDispatcher {
         campaign: &Campaign,
         contact: &Contact,
         hold: &Hold,
-        basis: &LegalBasis,
+        (basis, frequency): (&LegalBasis, Frequency),
     ) -> Result<Tried, DispatchError> {
         let call_id = CallId::new(cause.at, self.start.entropy.next_u128());
         let claim = Claim {
@@ -194,6 +261,7 @@ impl CallDispatcher {
             line: &self.line,
             hasher: &self.hasher,
             legal_basis: basis,
+            frequency,
             start_by: basis.closes_at.min(cause.at + START_WITHIN),
         };
         match self.store.claim(cause, &claim).await? {
@@ -211,21 +279,48 @@ impl CallDispatcher {
                 self.wait_for_number(cause, campaign, contact, hold, until).await?;
                 Ok(Tried::Passed)
             }
-            Claimed::CampaignFull | Claimed::AccountFull => Ok(Tried::Full),
-            Claimed::Suppressed => {
-                let opted_out = ReleaseReason::OptedOut;
-                // The hold first: a contact that is finished is not looked at again.
-                let _: Changed =
-                    self.store.release(cause, &campaign.company, &hold.assignment_id, opted_out).await?;
-                self.store.finish_contact(cause, campaign, contact, DoneReason::Suppressed).await?;
+            Claimed::CampaignFull => Ok(Tried::Full),
+            Claimed::NoLine => Ok(Tried::NoLine),
+            Claimed::Stopped { everywhere: true } => Ok(Tried::Full),
+            Claimed::Stopped { everywhere: false } => {
+                self.store.defer_contact(&campaign.id, contact, cause.at + WAIT_FOR_OPERATOR).await?;
                 Ok(Tried::Passed)
             }
+            Claimed::TooOften { until } => {
+                self.store.defer_contact(&campaign.id, contact, until).await?;
+                Ok(Tried::Passed)
+            }
+            Claimed::BeingCalled => {
+                self.store.defer_contact(&campaign.id, contact, cause.at + PERSON_BUSY).await?;
+                Ok(Tried::Passed)
+            }
+            Claimed::Suppressed => self.never(cause, campaign, contact, hold, DoneReason::Suppressed).await,
+            Claimed::NoConsent => self.never(cause, campaign, contact, hold, DoneReason::NoConsent).await,
             Claimed::NumberNotAtProvider => {
                 error!("number {:?} has no id at the provider: import it with its vapi_id", hold.number);
                 self.store.defer_contact(&campaign.id, contact, cause.at + WAIT_FOR_OPERATOR).await?;
                 Ok(Tried::Passed)
             }
         }
+    }
+
+    /// The contact is not called: its number is free for others.
+    async fn never(
+        &self,
+        cause: &Cause,
+        campaign: &Campaign,
+        contact: &Contact,
+        hold: &Hold,
+        reason: DoneReason,
+    ) -> Result<Tried, DispatchError> {
+        let why = match reason {
+            DoneReason::Suppressed => ReleaseReason::OptedOut,
+            _ => ReleaseReason::Canceled,
+        };
+        // The hold first: a contact that is finished is not looked at again.
+        let _: Changed = self.store.release(cause, &campaign.company, &hold.assignment_id, why).await?;
+        self.store.finish_contact(cause, campaign, contact, reason).await?;
+        Ok(Tried::Passed)
     }
 
     /// The number cannot call yet. One that rests shortly is waited for, and so is one that is kept for an appointment;

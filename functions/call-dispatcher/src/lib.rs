@@ -6,6 +6,9 @@
 //! written down. Anything unclear leaves the call `unknown`: it is looked up at the provider 15 s, 1 min and 5 min after,
 //! and only then does its absence there prove that nobody was called; by then the provider itself refuses to start it.
 //!
+//! A line of the account that frees is for the campaign whose turn it is (`dialpool_dynamo::LinesInUse`): a dial that could use it
+//! hands it on. A call that must not be any more is withdrawn while it waits at the provider.
+//!
 //! Not here: what ends a call in the ordinary way; that is the inbox worker's.
 
 mod dial;
@@ -16,7 +19,7 @@ use dialpool_domain::event::Cause;
 use dialpool_domain::retry::RetryPolicy;
 use dialpool_domain::rules::Rules;
 use dialpool_domain::{TraceId, call};
-use dialpool_dynamo::{LineLimits, PhoneHasher, Store, StoreError};
+use dialpool_dynamo::{LineLimits, Lines, PhoneHasher, Store, StoreError};
 use dialpool_providers::http::Transport;
 use dialpool_providers::vapi::{Vapi, WebhookTarget};
 use dialpool_runtime::jobs::DialJob;
@@ -83,7 +86,7 @@ impl CallDispatcher {
             policy: RetryPolicy::default(),
             start: start.clone(),
         };
-        dispatcher.store.open_account(&dispatcher.line.account).await?;
+        dispatcher.store.open_lines(&dispatcher.account()).await?;
         Ok(dispatcher)
     }
 
@@ -96,7 +99,13 @@ impl CallDispatcher {
         match job {
             DialJob::Dial { campaign_id, trace_id } => self.dial(&campaign_id, &trace_id).await,
             DialJob::Settle { call_id, trace_id } => self.settle(&call_id, &trace_id).await,
+            DialJob::Withdraw { call_id, trace_id } => self.withdraw(&call_id, &trace_id).await,
         }
+    }
+
+    /// The lines of the provider account.
+    fn account(&self) -> Lines {
+        Lines::Account(self.line.account.clone())
     }
 
     fn cause(&self, trace_id: &TraceId) -> Cause {

@@ -6,7 +6,8 @@ use dialpool_domain::outcome::Outcome;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CallId, Timestamp, TraceId};
 use dialpool_dynamo::{Moved, Told};
-use dialpool_providers::vapi::ProviderCall;
+use dialpool_providers::vapi::{ProviderCall, Withdrawn};
+use dialpool_runtime::jobs::DialJob;
 use tracing::{info, warn};
 
 use crate::{CallDispatcher, DispatchError};
@@ -16,6 +17,9 @@ const PROVIDER_CLOCK_SKEW: Duration = Duration::from_mins(2);
 
 /// The second look at an unclear call.
 const SECOND_LOOK_AFTER: Duration = Duration::from_secs(60);
+
+/// A call that could not be withdrawn yet is looked at again after this.
+const WITHDRAW_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// A provider that does not answer is asked again after this.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(60);
@@ -47,6 +51,44 @@ impl CallDispatcher {
             Err(error) => {
                 warn!(call.id = %call_id, "failed to ask the provider for call {call_id}: {error}");
                 self.look_again(call_id, trace_id, ASK_AGAIN_AFTER).await
+            }
+        }
+    }
+
+    /// Takes a call back that waits at the provider; one that rings is not cut off. One of which it is not known yet whether
+    /// the provider has it is looked at again.
+    pub(crate) async fn withdraw(&self, call_id: &CallId, trace_id: &TraceId) -> Result<(), DispatchError> {
+        let Some(call) = self.store.call(call_id).await? else { return Ok(()) };
+        let cause = &self.cause(trace_id);
+        let withdrawn = match (call.state, &call.provider_call_id) {
+            (CallState::Accepted, Some(provider_call_id)) => self.vapi.withdraw(provider_call_id).await,
+            (CallState::Intent | CallState::Unknown | CallState::Accepted, _) => {
+                if cause.at.since(call.claimed_at) < ABSENCE_PROVES_AFTER {
+                    let job = DialJob::Withdraw { call_id: call_id.clone(), trace_id: trace_id.clone() };
+                    self.dial_queue.send(&job, WITHDRAW_AGAIN_AFTER).await?;
+                }
+                return Ok(());
+            }
+            (
+                CallState::Ringing
+                | CallState::InProgress
+                | CallState::Ended
+                | CallState::Failed
+                | CallState::Canceled
+                | CallState::TimedOut,
+                _,
+            ) => return Ok(()),
+        };
+        match withdrawn {
+            Ok(Withdrawn::Done) => {
+                info!(call.id = %call_id, "call {call_id} is withdrawn");
+                self.not_placed(cause, &call, Outcome::NotPlaced, "withdrawn".to_owned()).await
+            }
+            Ok(Withdrawn::Begun | Withdrawn::NotFound) => Ok(()),
+            Err(error) => {
+                warn!(call.id = %call_id, "failed to withdraw call {call_id}: {error}");
+                let job = DialJob::Withdraw { call_id: call_id.clone(), trace_id: trace_id.clone() };
+                Ok(self.dial_queue.send(&job, WITHDRAW_AGAIN_AFTER).await?)
             }
         }
     }

@@ -66,8 +66,7 @@ impl CampaignPacer {
         let Some(campaign) = self.store.campaign_of_job(&campaign_id).await? else {
             return Ok(());
         };
-        let full = campaign.lines_in_use >= campaign.cap.lines() as usize;
-        if full || self.store.due_contacts(cause.at, &campaign_id, 1).await?.is_empty() {
+        if !campaign.has_free_line() || self.store.due_contacts(cause.at, &campaign_id, 1).await?.is_empty() {
             return Ok(());
         }
         let job = DialJob::Dial { campaign_id, trace_id: cause.trace_id.clone() };

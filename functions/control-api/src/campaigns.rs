@@ -4,14 +4,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use dialpool_domain::CampaignId;
-use dialpool_domain::campaign::{Campaign, CampaignCommand, CampaignStatus, NewCampaign};
+use dialpool_domain::campaign::{Campaign, CampaignCommand, CampaignStatus, NewCampaign, Policy};
 use dialpool_domain::time::Duration;
 use dialpool_dynamo::Commanded;
 use dialpool_runtime::http::{Api, Body, Caller, IdIn, Parameters, Problem};
 use dialpool_runtime::jobs::DialJob;
 
 use crate::ControlApi;
-use crate::wire::{CampaignRequest, ContactView, ContactsView, Page};
+use crate::wire::{CampaignRequest, ContactView, ContactsView, Page, Since, listed};
 
 /// Names are for people; the provider cuts longer ones.
 const LONGEST_NAME: usize = 100;
@@ -38,12 +38,49 @@ pub(crate) async fn create(
         assistant_id: request.assistant_id,
         cap: request.cap,
         hold,
+        policy: Policy {
+            mode: request.mode,
+            consent_required: request.consent_required,
+            voicemail: request.voicemail,
+            from_number: request.from_number,
+        },
     };
     api.store.create_campaign(&caller.cause(), &new).await?;
     let campaign = api.store.campaign(&caller.company, &new.id).await?;
     campaign
         .map(|campaign| (StatusCode::CREATED, Json(campaign)))
         .ok_or_else(|| Problem::not_found("campaign"))
+}
+
+pub(crate) async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Parameters(which): Parameters<Since>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let page = api.store.campaigns(&caller.company, which.after()?, which.limit()?).await?;
+    Ok(Json(listed("campaigns", page)))
+}
+
+pub(crate) async fn calls(
+    State(api): State<Api>,
+    caller: Caller,
+    Parameters(which): Parameters<Since>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let page = api.store.calls(&caller.company, None, which.after()?, which.limit()?).await?;
+    Ok(Json(listed("calls", page)))
+}
+
+pub(crate) async fn calls_of(
+    State(api): State<Api>,
+    caller: Caller,
+    IdIn(id): IdIn<CampaignId>,
+    Parameters(which): Parameters<Since>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    if api.store.campaign(&caller.company, &id).await?.is_none() {
+        return Err(Problem::not_found("campaign"));
+    }
+    let page = api.store.calls(&caller.company, Some(&id), which.after()?, which.limit()?).await?;
+    Ok(Json(listed("calls", page)))
 }
 
 pub(crate) async fn show(

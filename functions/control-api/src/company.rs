@@ -12,6 +12,9 @@ use dialpool_runtime::http::{Api, Body, Caller, Operator, Parameters, Problem, i
 use serde::{Deserialize, Serialize};
 
 /// The most companies of one answer: the pool of each is read.
+/// More calls at once than this no company makes.
+const MOST_LINES: u32 = 1_000;
+
 const MOST_COMPANIES: i32 = 50;
 
 /// A company to be made, or what is to be changed of the caller's; what is left out stays.
@@ -21,6 +24,7 @@ pub(crate) struct SettingsRequest {
     company: Option<CompanyId>,
     name: Option<String>,
     hold_hours: Option<HoldHours>,
+    lines: Option<u32>,
     local_presence: Option<bool>,
     zone: Option<Zone>,
     #[serde(default)]
@@ -64,6 +68,7 @@ pub(crate) struct CompanyView {
     company: CompanyId,
     name: String,
     hold_hours: HoldHours,
+    lines: u32,
     local_presence: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     zone: Option<Zone>,
@@ -103,6 +108,7 @@ impl From<Company> for CompanyView {
             company: company.company,
             name: company.label,
             hold_hours: company.hold_hours,
+            lines: company.lines,
             local_presence: company.local_presence,
             zone: company.zone,
             limits: company.limits,
@@ -230,6 +236,7 @@ impl SettingsRequest {
         Ok(Company {
             label: self.name.unwrap_or(company.label),
             hold_hours: self.hold_hours.unwrap_or(company.hold_hours),
+            lines: within("lines", self.lines, company.lines, 1, MOST_LINES)?,
             local_presence: self.local_presence.unwrap_or(company.local_presence),
             zone: self.zone.or(company.zone),
             limits: new_limits,

@@ -6,6 +6,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
+use dialpool_domain::consent::{Consent, ConsentKind};
 use dialpool_domain::contact::{Address, NewContact};
 use dialpool_domain::event::Cause;
 use dialpool_domain::place::{AreaCode, Place, State as Region};
@@ -19,6 +20,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use crate::ControlApi;
 use crate::wire::ImportParameters;
@@ -133,6 +135,26 @@ impl Row {
         })
     }
 
+    /// What the person agreed to: the kind, since when, and where the proof is, all three or nothing.
+    fn consent(&self) -> Result<Option<Consent>, RowRefused> {
+        let Some(kind) = self.text(CONSENT) else { return Ok(None) };
+        let kind = match kind.to_lowercase().replace([' ', '-'], "_").as_str() {
+            "express_written" | "written" | "pewc" => ConsentKind::ExpressWritten,
+            "express" | "pec" => ConsentKind::Express,
+            "none" | "no" | "false" => return Ok(None),
+            _ => return Err(self.refuse(CONSENT, "is none of express_written, express, none")),
+        };
+        let missing = |names: &[&str]| self.refuse(names, "is missing: a consent needs it");
+        Ok(Some(Consent {
+            kind,
+            text_sha256: self.text(CONSENT_TEXT).map(|text| hex::encode(Sha256::digest(text))),
+            evidence: self.text(CONSENT_EVIDENCE).ok_or_else(|| missing(CONSENT_EVIDENCE))?,
+            captured_at: self.moment(CONSENT_AT)?.ok_or_else(|| missing(CONSENT_AT))?,
+            expires_at: self.moment(CONSENT_EXPIRES)?,
+            revoked_at: None,
+        }))
+    }
+
     /// An id at a provider, which is part of a key here.
     fn provider_id(&self, names: &[&str]) -> Result<Option<String>, RowRefused> {
         match self.text(names) {
@@ -196,6 +218,11 @@ const AREA: &[&str] = &["area_code", "area", "npa"];
 const ZONE: &[&str] = &["timezone", "time_zone", "zone"];
 const VAPI: &[&str] = &["vapi_id", "vapi_phone_number_id", "phone_number_id"];
 const SIGNALWIRE: &[&str] = &["signalwire_id", "signalwire_phone_number_id", "signalwire_sid", "sid"];
+const CONSENT: &[&str] = &["consent", "consent_kind", "consent_type"];
+const CONSENT_AT: &[&str] = &["consent_at", "consent_captured_at", "opt_in_at", "consent_date"];
+const CONSENT_EVIDENCE: &[&str] = &["consent_evidence", "trusted_form_url", "jornaya_id", "consent_source"];
+const CONSENT_TEXT: &[&str] = &["consent_text"];
+const CONSENT_EXPIRES: &[&str] = &["consent_expires", "consent_expires_at"];
 const COMPANY: &[&str] = &["company", "company_id", "company_name"];
 const HEALTH: &[&str] = &["health_score", "health", "reputation_score"];
 const CALLS: &[&str] = &["call_count", "calls", "total_calls", "usage_count"];
@@ -269,6 +296,7 @@ pub fn read_contacts(body: &[u8], json: bool) -> Result<Accepted<NewContact>, Pr
             None => phone.as_str().parse().map_err(|_| row.refuse(LEAD, "is missing"))?,
         };
         Ok(NewContact {
+            consent: row.consent()?,
             address: Address { zone: row.text(ZONE), zip: row.text(ZIP), state: row.parsed(STATE)? },
             name: row.text(NAME),
             lead,

@@ -11,16 +11,23 @@
 //! | `GET /v1/numbers/{number}/lead` | whose an inbound call or text on it is |
 //! | `POST /v1/numbers/{number}/release`, `extend`, `quarantine`, `restore`, `drain`, `retire`, `label`, `complaint` | the number after it |
 //! | `GET /v1/pool/report` | figures, health, distribution, overdue holds, double assignments (none) |
-//! | `POST /v1/campaigns` | 201 a campaign |
+//! | `GET /v1/campaigns?after=&limit=`, `POST` | the campaigns, the newest first; 201 a campaign |
 //! | `GET /v1/campaigns/{id}` | it, and how far it got |
 //! | `POST /v1/campaigns/{id}/contacts` | CSV or JSON; as for numbers |
 //! | `GET /v1/campaigns/{id}/contacts?after=&limit=` | its contacts |
 //! | `POST /v1/campaigns/{id}/start`, `pause`, `resume`, `cancel` | the campaign after it |
+//! | `POST /v1/campaigns/{id}/preflight` | who of its contacts may be called now, later, or never, and what that takes |
+//! | `GET /v1/campaigns/{id}/calls?after=&limit=`, `/v1/calls` | its calls, or all, the newest first |
 //! | `GET /v1/calls/{id}` | a call, its events, what the provider sent |
+//! | `GET /v1/rules` | the calling rules in force, with their sources |
+//! | `GET /v1/stops`, `PUT`, `DELETE ?state=` | the company's stop switch, for all its calls or those into a state |
+//! | `GET /v1/operator/stops`, `PUT`, `DELETE ?state=` | for an operator's key: the same for all companies |
+//! | `POST /v1/consents`, `GET /v1/consents/{phone}`, `POST /v1/consents/{phone}/revoke` | what a person agreed to |
 //! | `POST /v1/suppressions` | a phone number that must not be called; in force when this answers |
 //!
 //! Every other route but the first acts within the company of the caller's key. `?dry_run=true` on an import changes nothing.
 
+mod calling;
 mod campaigns;
 mod company;
 mod imports;
@@ -37,6 +44,7 @@ use dialpool_dynamo::{PhoneHasher, Suppressed};
 use dialpool_runtime::http::{Api, Body, Caller, IdIn, Problem, edge, with_idempotency};
 use dialpool_runtime::{Queue, Start, StartError};
 
+pub use crate::calling::{Ahead, LookedAhead, Plan, look_ahead};
 pub use crate::imports::{Accepted, Report, RowRefused, bring_numbers, read_contacts, read_numbers};
 use crate::wire::{CallView, SuppressionRequest};
 
@@ -78,14 +86,26 @@ pub fn router(start: &Start) -> Result<Router, StartError> {
         .route("/v1/numbers/{number}/label", post(numbers::label))
         .route("/v1/numbers/{number}/complaint", post(numbers::complaint))
         .route("/v1/pool/report", get(numbers::report))
-        .route("/v1/campaigns", post(campaigns::create))
+        .route("/v1/campaigns", get(campaigns::list).post(campaigns::create))
         .route("/v1/campaigns/{id}", get(campaigns::show))
         .route("/v1/campaigns/{id}/contacts", get(campaigns::contacts).post(imports::import_contacts))
         .route("/v1/campaigns/{id}/start", post(campaigns::start))
         .route("/v1/campaigns/{id}/pause", post(campaigns::pause))
         .route("/v1/campaigns/{id}/resume", post(campaigns::resume))
         .route("/v1/campaigns/{id}/cancel", post(campaigns::cancel))
+        .route("/v1/campaigns/{id}/preflight", post(calling::preflight))
+        .route("/v1/campaigns/{id}/calls", get(campaigns::calls_of))
+        .route("/v1/calls", get(campaigns::calls))
         .route("/v1/calls/{id}", get(call))
+        .route("/v1/rules", get(calling::rules))
+        .route("/v1/stops", get(calling::stops).put(calling::stop).delete(calling::resume))
+        .route(
+            "/v1/operator/stops",
+            get(calling::stops_of_all).put(calling::stop_all).delete(calling::resume_all),
+        )
+        .route("/v1/consents", post(calling::capture_consent))
+        .route("/v1/consents/{phone}", get(calling::consent))
+        .route("/v1/consents/{phone}/revoke", post(calling::revoke_consent))
         .route("/v1/suppressions", post(suppress));
     // An answer with a new key in it is kept nowhere.
     let companies = Router::new().route("/v1/companies", get(company::list).post(company::create));

@@ -1,7 +1,8 @@
 //! What callers send and what they get.
 
 use dialpool_domain::call::Call;
-use dialpool_domain::campaign::Cap;
+use dialpool_domain::campaign::{Cap, Mode, Voicemail};
+use dialpool_domain::consent::ConsentRequired;
 use dialpool_domain::contact::{Contact, ContactState};
 use dialpool_domain::event::Event;
 use dialpool_domain::pool::HoldHours;
@@ -20,6 +21,13 @@ pub(crate) struct CampaignRequest {
     #[serde(default)]
     pub(crate) cap: Cap,
     pub(crate) hold_hours: Option<HoldHours>,
+    #[serde(default)]
+    pub(crate) mode: Mode,
+    #[serde(default)]
+    pub(crate) consent_required: ConsentRequired,
+    #[serde(default)]
+    pub(crate) voicemail: Voicemail,
+    pub(crate) from_number: Option<PhoneNumber>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -95,4 +103,36 @@ pub(crate) struct CallView {
     pub(crate) call: Call,
     pub(crate) events: Vec<Event>,
     pub(crate) provider_log: Vec<LogEntry>,
+}
+
+/// Which part of a list that is ordered by time.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Since {
+    after: Option<String>,
+    limit: Option<u32>,
+}
+
+impl Since {
+    pub(crate) fn limit(&self) -> Result<u32, Problem> {
+        match self.limit.unwrap_or(50) {
+            limit @ 1..=100 => Ok(limit),
+            _ => Err(Problem::field("limit", "is 1 to 100")),
+        }
+    }
+
+    /// The place behind which the page starts: a moment and an id, as `next` gave them.
+    pub(crate) fn after<T: std::str::FromStr>(&self) -> Result<Option<(Timestamp, T)>, Problem> {
+        let Some(after) = &self.after else { return Ok(None) };
+        let place = after
+            .split_once('~')
+            .and_then(|(at, id)| Some((Timestamp::from_millis(at.parse().ok()?), id.parse().ok()?)));
+        place.map(Some).ok_or_else(|| Problem::field("after", "is the `next` of a page before"))
+    }
+}
+
+/// The entries of a page, under a name of their own.
+pub(crate) fn listed<T: Serialize>(name: &str, page: dialpool_dynamo::Page<T>) -> serde_json::Value {
+    let next = page.next.map(|(at, id)| format!("{}~{id}", at.as_millis()));
+    serde_json::json!({ name: page.entries, "next": next })
 }

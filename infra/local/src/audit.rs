@@ -15,7 +15,7 @@ use dialpool_domain::pool::CLOCK_SKEW;
 use dialpool_domain::rules::Rules;
 use dialpool_domain::time::Duration;
 use dialpool_domain::usage::{Limits, zone_of};
-use dialpool_domain::{CallId, CampaignId, LeadId, PhoneNumber, Timestamp, Usd};
+use dialpool_domain::{CallId, CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp, Usd};
 use serde_json::Value;
 
 use crate::engine::Engine;
@@ -90,6 +90,7 @@ impl Books {
         self.check_caps(&mut wrong);
         self.check_number_limits(&mut wrong);
         self.check_law(&mut wrong);
+        self.check_persons(&mut wrong);
         self.check_journal(&mut wrong, stage);
         self.check_campaigns(&mut wrong, stage);
         wrong
@@ -369,6 +370,49 @@ impl Books {
             });
             if !lawful {
                 wrong.push(format!("{call} was claimed at {}, outside the legal hours", event.time));
+            }
+        }
+    }
+
+    /// Nobody is on two calls of a company at once, nor called more often than is allowed.
+    fn check_persons(&self, wrong: &mut Vec<Violation>) {
+        let mut ends: BTreeMap<String, (Timestamp, Outcome)> = BTreeMap::new();
+        for event in &self.events {
+            if let EventData::CallEnded(over)
+            | EventData::CallFailed(over)
+            | EventData::CallCanceled(over)
+            | EventData::CallTimedOut(over) = &event.data
+            {
+                ends.insert(event.aggregate.key(), (event.time, over.outcome));
+            }
+        }
+        let mut by_person: BTreeMap<(&CompanyId, &PhoneNumber), Vec<&Event>> = BTreeMap::new();
+        for (_, event) in self.claims() {
+            if let EventData::CallClaimed { to, .. } = &event.data {
+                by_person.entry((&event.company, to)).or_default().push(event);
+            }
+        }
+        let most = Rules::united_states().frequency;
+        for ((company, to), mut claims) in by_person {
+            claims.sort_by_key(|claim| claim.time);
+            for pair in claims.windows(2) {
+                let ended = ends.get(&pair[0].aggregate.key()).map(|(at, _)| *at);
+                if ended.is_none_or(|ended| pair[1].time + CLOCKS_DIFFER < ended) {
+                    wrong.push(format!("{to} was called by {company} while on a call of it"));
+                }
+            }
+            claims
+                .retain(|claim| ends.get(&claim.aggregate.key()).is_none_or(|(_, outcome)| outcome.counts()));
+            for (calls, days) in [(most.per_24_h, 1), (most.per_7_days, 7), (most.per_30_days, 30)] {
+                let span = Duration::from_hours(days * 24) - CLOCKS_DIFFER;
+                if claims.windows(calls as usize + 1).any(|crowd| {
+                    crowd
+                        .last()
+                        .zip(crowd.first())
+                        .is_some_and(|(last, first)| last.time.since(first.time) < span)
+                }) {
+                    wrong.push(format!("{to} was called by {company} over {calls} times in {days} days"));
+                }
             }
         }
     }

@@ -10,7 +10,7 @@ use axum::body::Body;
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use control_api::{read_contacts, read_numbers};
-use dialpool_domain::campaign::{CampaignStatus, Cap, NewCampaign};
+use dialpool_domain::campaign::{CampaignStatus, Cap, NewCampaign, Policy};
 use dialpool_domain::event::Cause;
 use dialpool_domain::event::{Event, EventData};
 use dialpool_domain::pool::HoldHours;
@@ -67,6 +67,7 @@ pub async fn run(seed: u64) -> anyhow::Result<usize> {
         assistant_id: "assistant-demo".to_owned(),
         cap: Cap::default(),
         hold: HoldHours::try_from(1)?,
+        policy: Policy::default(),
     };
     store.create_campaign(&cause, &campaign).await?;
     let contacts =

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use dialpool_domain::campaign::{Cap, NewCampaign};
+use dialpool_domain::campaign::{Cap, NewCampaign, Policy};
 use dialpool_domain::event::Cause;
 use dialpool_domain::pool::HoldHours;
 use dialpool_domain::time::Duration;
@@ -360,6 +360,7 @@ pub async fn import_leads(
                 assistant_id: assistant.to_owned(),
                 cap: Cap::default(),
                 hold: HoldHours::default(),
+                policy: Policy::default(),
             };
             store.create_campaign(&cause, &new).await?;
             println!("campaign {} was made; start it with POST /v1/campaigns/{}/start", new.id, new.id);

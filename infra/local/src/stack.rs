@@ -265,8 +265,8 @@ async fn handler(function: &Function, start: &Start, provider: &Transport) -> an
                 })
             }))
         }
-        "PoolWatch" => {
-            let function = Arc::new(pool_watch::PoolWatch::new(start)?);
+        "JournalWatch" => {
+            let function = Arc::new(journal_watch::JournalWatch::new(start)?);
             Handler::Stream(Arc::new(move |event| {
                 let function = function.clone();
                 Box::pin(async move {

@@ -87,7 +87,7 @@ fn a_killed_stack_goes_on_where_it_was() {
 
     let first = Serve::start(folder.path(), "2026-03-02T18:00:00Z");
     first.send("POST", "/v1/numbers/import", "text/csv", &format!("number,vapi_id\n{numbers}"));
-    let request = r#"{"name":"Kill","assistant_id":"a-1","cap":4}"#;
+    let request = r#"{"name":"Kill","assistant_id":"a-1","cap":4,"consent_required":"none"}"#;
     let id =
         first.send("POST", "/v1/campaigns", "application/json", request)["id"].as_str().unwrap().to_owned();
     let path = format!("/v1/campaigns/{id}");

@@ -150,7 +150,7 @@ type Used = Arc<Mutex<BTreeSet<Grant>>>;
 
 /// What the Lambda service does with a function's role, and not the function: the destination of failed batches.
 const BY_LAMBDA: [[&str; 3]; 2] =
-    [["EventRelay", "sqs:SendMessage", "RelayDlq"], ["PoolWatch", "sqs:SendMessage", "RelayDlq"]];
+    [["EventRelay", "sqs:SendMessage", "RelayDlq"], ["JournalWatch", "sqs:SendMessage", "RelayDlq"]];
 
 /// A Monday, 11 o'clock in New York and 8 o'clock in Los Angeles.
 const MONDAY: &str = "2026-03-02T17:00:00Z";
@@ -204,13 +204,29 @@ async fn everything_arrives(world: &World) {
         let answer = world.send_as(&world.operator, method, "/v1/companies", "application/json", body).await;
         assert!(answer.0 < 300, "{answer:?}");
     }
+    let consent = json!({ "phone": "+14155550181", "kind": "express", "evidence": "form 7" });
+    assert_eq!(world.ask("/v1/consents", &consent).await.0, 201);
+    assert_eq!(world.ask("/v1/consents/+14155550181/revoke", &Value::Null).await.0, 200);
+    let stop = json!({ "state": "CA", "reason": "test" }).to_string();
+    for (path, key) in [("/v1/stops", &world.key), ("/v1/operator/stops", &world.operator)] {
+        for (method, path, body) in
+            [("PUT", path.to_owned(), stop.as_str()), ("DELETE", format!("{path}?state=CA"), "")]
+        {
+            let answer = world.send_as(key, method, &path, "application/json", body).await;
+            assert_eq!(answer.0, 200, "{method} {path}: {answer:?}");
+        }
+    }
+
     let settings = json!({ "limits": { "per_day": 50 } }).to_string();
     assert_eq!(world.send("PATCH", "/v1/company", "application/json", &settings).await.0, 200);
     assert_eq!(world.ask("/v1/numbers/+14155550104/drain", &Value::Null).await.0, 200);
     for path in ["/v1/health", "/v1/numbers", "/v1/pool", "/v1/pool/report", "/v1/leads/lead-1/assignment"] {
         assert_eq!(world.get(path).await, 200, "{path}");
     }
-    for path in [format!("/v1/campaigns/{campaign}/contacts"), format!("/v1/calls/{call}")] {
+    let of_campaign = |what: &str| format!("/v1/campaigns/{campaign}/{what}");
+    for path in
+        [of_campaign("contacts"), of_campaign("calls"), format!("/v1/calls/{call}"), "/v1/calls".to_owned()]
+    {
         assert_eq!(world.get(&path).await, 200, "{path}");
     }
 
@@ -291,7 +307,14 @@ async fn many_are_called(world: &World) {
     let numbers = rows(|n| format!("+14155550{n},pn-{n},150\n"));
     let numbers = format!("phone,vapi_id,call_count\n{numbers}");
     assert_eq!(world.post("/v1/numbers/import", "text/csv", &numbers).await.0, 200);
-    world.campaign(&format!("phone,lead\n{}", rows(|n| format!("+16505550{n},lead-{n}\n")))).await;
+    let campaign =
+        world.campaign(&format!("phone,lead\n{}", rows(|n| format!("+16505550{n},lead-{n}\n")))).await;
+    // Calls that have not begun are withdrawn, and made later.
+    for command in ["pause", "resume", "preflight"] {
+        pass(Duration::from_secs(3)).await;
+        let path = format!("/v1/campaigns/{campaign}/{command}");
+        assert_eq!(world.ask(&path, &Value::Null).await.0, 200, "{command}");
+    }
     pass(Duration::from_hours(8)).await;
 }
 
@@ -370,7 +393,8 @@ impl World {
 
     /// Makes and starts a campaign with these contacts.
     async fn campaign(&self, contacts: &str) -> String {
-        let new = json!({ "name": "Test", "assistant_id": "assistant-1", "cap": 7 });
+        let new =
+            json!({ "name": "Test", "assistant_id": "assistant-1", "cap": 7, "consent_required": "none" });
         let (_, made) = self.ask("/v1/campaigns", &new).await;
         let id = text(&made["id"]).to_owned();
         let path = format!("/v1/campaigns/{id}");

@@ -23,8 +23,9 @@ use crate::{AssignmentId, CallId, CampaignId, CompanyId, LeadId, PhoneNumber, Ti
 /// on its way cannot ring somebody after its call was given up.
 pub const START_WITHIN: Duration = Duration::from_mins(4);
 
-/// A process that took longer than this from claim to request does not send the request any more.
-pub const SEND_WITHIN: Duration = Duration::from_secs(60);
+/// A process that took longer than this from claim to request does not send the request any more: what was paused, stopped or
+/// opted out of since the claim was so for less than five seconds, clocks that differ by two included.
+pub const SEND_WITHIN: Duration = Duration::from_secs(3);
 
 /// That the provider does not know a call proves that it was never placed only from this long after the claim on:
 /// [`START_WITHIN`] has passed by then, with a minute to spare for clocks.

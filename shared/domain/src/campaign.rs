@@ -11,8 +11,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::consent::ConsentRequired;
 use crate::pool::HoldHours;
-use crate::{CampaignId, CompanyId, Timestamp, Usd};
+use crate::{CampaignId, CompanyId, PhoneNumber, Timestamp, Usd};
 
 /// Where a campaign stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +119,43 @@ impl From<Cap> for u32 {
     }
 }
 
+/// In which order lines are filled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// A line that frees is filled at once.
+    #[default]
+    Continuous,
+    /// As many calls as there are lines begin together; the next begin when all of them are over.
+    Batch,
+}
+
+/// What the assistant does when a machine answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Voicemail {
+    /// Hangs up.
+    Skip,
+    /// Leaves the message that the assistant is configured with.
+    #[default]
+    Leave,
+}
+
+/// How a campaign calls.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Policy {
+    /// In which order lines are filled.
+    pub mode: Mode,
+    /// What people must have agreed to.
+    pub consent_required: ConsentRequired,
+    /// What the assistant does when a machine answers.
+    pub voicemail: Voicemail,
+    /// The one number that calls; none: one of the pool for each lead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_number: Option<PhoneNumber>,
+}
+
 /// What a campaign is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewCampaign {
@@ -133,6 +171,8 @@ pub struct NewCampaign {
     pub cap: Cap,
     /// How long a number is held for a lead of this campaign.
     pub hold: HoldHours,
+    /// How it calls.
+    pub policy: Policy,
 }
 
 /// A campaign and how far it got.
@@ -152,13 +192,30 @@ pub struct Campaign {
     pub cap: Cap,
     /// How long a number is held for a lead of this campaign.
     pub hold_hours: HoldHours,
+    /// How it calls.
+    #[serde(flatten)]
+    pub policy: Policy,
     /// When it was made.
     pub created_at: Timestamp,
     /// Calls under way, queued and ringing included.
     pub lines_in_use: usize,
+    /// In batches: how many calls of the present one are still to begin.
+    #[serde(skip)]
+    pub batch_left: u32,
     /// Counts and sums over its contacts and calls.
     #[serde(flatten)]
     pub progress: Progress,
+}
+
+impl Campaign {
+    /// Whether another call may begin, as far as its own lines go.
+    pub fn has_free_line(&self) -> bool {
+        let free = self.lines_in_use < self.cap.lines() as usize;
+        match self.policy.mode {
+            Mode::Continuous => free,
+            Mode::Batch => self.lines_in_use == 0 || (free && self.batch_left > 0),
+        }
+    }
 }
 
 /// How far a campaign got. Kept in the transactions that change what is counted.

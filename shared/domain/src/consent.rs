@@ -60,15 +60,33 @@ impl Consent {
     }
 }
 
+/// It is not known that a person agreed to what is required.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is not known that the person agreed to be called")]
+pub struct NoConsent;
+
 impl ConsentRequired {
-    /// Whether `consent`, if there is one, is enough at `now`.
-    pub fn is_met(self, consent: Option<&Consent>, now: Timestamp) -> bool {
+    /// The consent on which a call at `now` rests: the one in the ledger, or else the one that came with the contact, unless
+    /// the person took back what was agreed to by then. `None`: nothing is required.
+    ///
+    /// # Errors
+    /// When neither is enough.
+    pub fn met_by(
+        self,
+        ledger: Option<&Consent>,
+        brought: Option<&Consent>,
+        now: Timestamp,
+    ) -> Result<Option<Consent>, NoConsent> {
         let least = match self {
-            Self::None => return true,
+            Self::None => return Ok(None),
             Self::Express => ConsentKind::Express,
             Self::ExpressWritten => ConsentKind::ExpressWritten,
         };
-        consent.is_some_and(|consent| consent.kind >= least && consent.holds(now))
+        let enough = |consent: &&Consent| consent.kind >= least && consent.holds(now);
+        let revoked_at = ledger.and_then(|ledger| ledger.revoked_at);
+        let brought = brought.filter(|brought| revoked_at.is_none_or(|at| at < brought.captured_at));
+        let found = ledger.filter(enough).or(brought.filter(enough));
+        found.map(|consent| Some(consent.clone())).ok_or(NoConsent)
     }
 }
 
@@ -99,19 +117,24 @@ mod tests {
         };
         let written = Consent { kind: ConsentKind::ExpressWritten, ..given.clone() };
         let revoked = Consent { revoked_at: Some(at("2026-02-01T00:00:00Z")), ..written.clone() };
+        let anew = Consent { captured_at: at("2026-02-02T00:00:00Z"), ..written.clone() };
         let (spring, summer) = (at("2026-03-01T00:00:00Z"), at("2026-06-01T00:00:00Z"));
-        for (required, consent, now, enough) in [
-            (ConsentRequired::None, None, spring, true),
-            (ConsentRequired::Express, None, spring, false),
-            (ConsentRequired::Express, Some(&given), spring, true),
-            (ConsentRequired::Express, Some(&written), spring, true),
-            (ConsentRequired::Express, Some(&given), summer, false),
-            (ConsentRequired::Express, Some(&given), at("2025-12-31T00:00:00Z"), false),
-            (ConsentRequired::ExpressWritten, Some(&given), spring, false),
-            (ConsentRequired::ExpressWritten, Some(&written), spring, true),
-            (ConsentRequired::ExpressWritten, Some(&revoked), spring, false),
+        for (required, ledger, brought, now, enough) in [
+            (ConsentRequired::None, None, None, spring, true),
+            (ConsentRequired::Express, None, None, spring, false),
+            (ConsentRequired::Express, Some(&given), None, spring, true),
+            (ConsentRequired::Express, None, Some(&given), spring, true),
+            (ConsentRequired::Express, Some(&written), None, spring, true),
+            (ConsentRequired::Express, Some(&given), None, summer, false),
+            (ConsentRequired::Express, Some(&given), None, at("2025-12-31T00:00:00Z"), false),
+            (ConsentRequired::ExpressWritten, Some(&given), None, spring, false),
+            (ConsentRequired::ExpressWritten, Some(&given), Some(&written), spring, true),
+            (ConsentRequired::ExpressWritten, Some(&revoked), None, spring, false),
+            (ConsentRequired::ExpressWritten, Some(&revoked), Some(&written), spring, false),
+            (ConsentRequired::ExpressWritten, Some(&revoked), Some(&anew), spring, true),
         ] {
-            assert_eq!(required.is_met(consent, now), enough, "{required} by {consent:?} at {now}");
+            let met = required.met_by(ledger, brought, now).is_ok();
+            assert_eq!(met, enough, "{required} by {ledger:?} and {brought:?} at {now}");
         }
     }
 }

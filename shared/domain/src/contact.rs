@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::consent::Consent;
 use crate::law::Whereabouts;
 use crate::place::{Place, State};
 use crate::retry::DoneReason;
@@ -18,6 +19,8 @@ pub struct NewContact {
     pub name: Option<String>,
     /// Where the person is.
     pub address: Address,
+    /// What the person agreed to, as whoever brings the contact says.
+    pub consent: Option<Consent>,
 }
 
 /// What is known of where a person is; decides the legal hours and the local number.
@@ -62,6 +65,8 @@ pub struct Contact {
     pub name: Option<String>,
     /// Where the person is.
     pub address: Address,
+    /// What the person agreed to, as whoever brought the contact said.
+    pub consent: Option<Consent>,
     /// Where the contact stands.
     pub state: ContactState,
     /// When each attempt that counts was made, ascending.

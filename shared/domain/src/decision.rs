@@ -624,6 +624,7 @@ mod tests {
             lead: call.lead.clone(),
             name: None,
             address: Address::default(),
+            consent: None,
             state: contact,
             attempts: vec![claimed_at; attempts],
             provider_failures: 0,

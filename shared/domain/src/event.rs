@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::campaign::CampaignStatus;
+use crate::consent::Consent;
 use crate::law::LegalBasis;
 use crate::outcome::Outcome;
+use crate::place::State;
 use crate::pool::{ReleaseReason, Tier};
 use crate::retry::DoneReason;
 use crate::{
@@ -46,6 +48,10 @@ pub enum Aggregate {
     Number(PhoneNumber),
     /// The pool of a company.
     Pool(CompanyId),
+    /// The lines of a company, and what stops them.
+    Lines(CompanyId),
+    /// What a person agreed to, by the keyed hash of the phone number.
+    Consent(String),
 }
 
 impl Aggregate {
@@ -65,6 +71,8 @@ impl Aggregate {
             Self::Decision(id) => format!("dec_{id}"),
             Self::Number(number) => format!("num_{number}"),
             Self::Pool(company) => format!("pool_{company}"),
+            Self::Lines(company) => format!("lines_{company}"),
+            Self::Consent(id) => format!("cns_{id}"),
         }
     }
 }
@@ -286,6 +294,36 @@ pub enum EventData {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         success_evaluation: Option<String>,
     },
+    /// Nobody is called any more, or nobody in a state.
+    #[serde(rename = "calling.stopped")]
+    CallingStopped {
+        /// Where; none: nowhere at all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        state: Option<State>,
+        /// Why.
+        reason: String,
+    },
+    /// Calls go on.
+    #[serde(rename = "calling.resumed")]
+    CallingResumed {
+        /// Where; none: wherever no other switch is on stop.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        state: Option<State>,
+    },
+    /// A person agreed to be called.
+    #[serde(rename = "consent.captured")]
+    ConsentCaptured {
+        /// Whose number it is.
+        phone: PhoneNumber,
+        /// What was agreed to.
+        consent: Box<Consent>,
+    },
+    /// A person takes an agreement back.
+    #[serde(rename = "consent.revoked")]
+    ConsentRevoked {
+        /// Whose number it is.
+        phone: PhoneNumber,
+    },
     /// A campaign was made.
     #[serde(rename = "campaign.created")]
     CampaignCreated {
@@ -390,6 +428,10 @@ impl EventData {
             Self::ContactFinished { .. } => "contact.finished",
             Self::LeadOptedOut { .. } => "lead.opted_out",
             Self::DecisionMade { .. } => "decision.made",
+            Self::CallingStopped { .. } => "calling.stopped",
+            Self::CallingResumed { .. } => "calling.resumed",
+            Self::ConsentCaptured { .. } => "consent.captured",
+            Self::ConsentRevoked { .. } => "consent.revoked",
         }
     }
 }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::consent::Consent;
 use crate::place::{Area, AreaKind, State, Zone};
-use crate::rules::{DailyHours, Rules};
+use crate::rules::{DailyHours, Frequency, Rules};
 use crate::time::Duration;
 use crate::{PhoneNumber, Timestamp};
 
@@ -258,6 +258,15 @@ impl Zones {
             self.states.push(state.clone());
         }
     }
+}
+
+/// How often a number may be called where these zones and states are.
+pub fn frequency(rules: &Rules, zones: &Zones, now: Timestamp) -> Frequency {
+    // Where it is already tomorrow in one zone, a law that begins tomorrow counts.
+    let dates = zones.zones.iter().map(|zone| now.in_zone(zone.time_zone()).date());
+    let mut frequencies = dates.map(|date| rules.frequency_in(&zones.states, date));
+    let first = frequencies.next().unwrap_or(rules.frequency);
+    frequencies.fold(first, |least, other| if other.per_24_h < least.per_24_h { other } else { least })
 }
 
 /// Whether every one of the zones is open at `now`, and until or from when. Exact to the millisecond.

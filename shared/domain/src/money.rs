@@ -29,6 +29,18 @@ impl Usd {
         Self(amount)
     }
 
+    /// So many times the amount.
+    #[must_use]
+    pub fn times(self, count: usize) -> Self {
+        Self(self.0.saturating_mul(i64::try_from(count).unwrap_or(i64::MAX)))
+    }
+
+    /// One part of so many, rounded down.
+    #[must_use]
+    pub fn per(self, parts: u64) -> Self {
+        Self(self.0 / i64::try_from(parts.max(1)).unwrap_or(i64::MAX))
+    }
+
     /// The amount in ten-thousandths of a dollar.
     pub const fn as_ten_thousandths(self) -> i64 {
         self.0

@@ -82,6 +82,8 @@ pub enum DoneReason {
     Suppressed,
     /// It is not known when calling is lawful there. Found by the calling law.
     NotDialable,
+    /// It is not known that the person agreed to be called. Found when the call is claimed.
+    NoConsent,
 }
 
 impl DoneReason {
@@ -96,6 +98,7 @@ impl DoneReason {
             Self::OptedOut => "opted_out",
             Self::Suppressed => "suppressed",
             Self::NotDialable => "not_dialable",
+            Self::NoConsent => "no_consent",
         }
     }
 }
@@ -187,7 +190,9 @@ pub fn hold_after(next: Next, ended_at: Timestamp) -> HoldAfter {
         Next::Done(DoneReason::OptedOut | DoneReason::Suppressed) => {
             HoldAfter::Release(ReleaseReason::OptedOut)
         }
-        Next::Done(DoneReason::NotDialable) => HoldAfter::Release(ReleaseReason::Canceled),
+        Next::Done(DoneReason::NotDialable | DoneReason::NoConsent) => {
+            HoldAfter::Release(ReleaseReason::Canceled)
+        }
     }
 }
 

@@ -75,6 +75,8 @@ impl Store {
             campaign_status: CampaignStatus::Created,
             cap: new.cap,
             hold_hours: new.hold,
+            policy: new.policy.clone(),
+            batch_left: 0,
             created_at: cause.at,
             running_shard: None,
             company_index: company_index("CAMP", &new.company),
@@ -335,6 +337,7 @@ impl Store {
                 lead_id: contact.lead.clone(),
                 label: contact.name.clone(),
                 address: contact.address.clone(),
+                consent: contact.consent.clone(),
                 due_at: Some(cause.at),
                 call_id: None,
                 done: None,
@@ -585,6 +588,11 @@ pub(crate) fn company_index(kind: &str, company: &CompanyId) -> String {
     format!("{kind}#{company}")
 }
 
+/// The partition of the index that lists a campaign's calls.
+pub(crate) fn calls_of(campaign: &CampaignId) -> String {
+    format!("CALL#{campaign}")
+}
+
 impl From<CampaignItem> for Campaign {
     fn from(item: CampaignItem) -> Self {
         let cost = item.cost();
@@ -596,6 +604,8 @@ impl From<CampaignItem> for Campaign {
             status: item.campaign_status,
             cap: item.cap,
             hold_hours: item.hold_hours,
+            policy: item.policy,
+            batch_left: item.batch_left,
             created_at: item.created_at,
             lines_in_use: item.slots.len(),
             progress: Progress {
@@ -630,6 +640,7 @@ impl TryFrom<ContactItem> for Contact {
             lead: item.lead_id,
             name: item.label,
             address: item.address,
+            consent: item.consent,
             state,
             attempts: item.attempts.into_iter().map(Timestamp::from_millis).collect(),
             provider_failures: item.provider_failures,

@@ -84,8 +84,7 @@ impl Store {
         match new.supposed {
             Supposed::Suppressed => {}
             Supposed::Free => {
-                let key = keys::suppression(company.as_str(), &hash);
-                writes.push(Write::check(&self.tables.dialing, key, "attribute_not_exists(pk)"));
+                writes.push(self.not_suppressed(company, &hash));
             }
             Supposed::OptsOut(lead) => {
                 writes.extend(self.suppression(cause, company, &hash, new.phone, Some(lead), "word")?);

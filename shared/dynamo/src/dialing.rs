@@ -1,29 +1,35 @@
 //! Calls: claimed once, and followed until they are over.
 //!
-//! **Claim**, one transaction: the contact goes from due to under way; the campaign runs and has a free slot, the
-//! provider account has one; the number is on neither suppression list; the caller number is still held by this lead,
-//! is on no other call, and stays the lead's through the call; the call is written as an intent; the event. Whoever is
-//! second finds one of these conditions false, and nothing has happened.
+//! **Claim**, one transaction: the contact goes from due to under way; the campaign runs and has a free slot, and so do the
+//! provider account and the company, whose switches are not on stop; what the company knows of the person is as it was read:
+//! not on its suppression list, on no other call, called no more often than is allowed, with the consent that the campaign asks
+//! for; nor is the number on everybody's list; the caller number is still held by this lead, is on no other call, and stays the lead's
+//! through the call; the call is written as an intent; the event. Whoever is second finds one of these conditions false, and
+//! nothing has happened.
 //!
-//! **Slots** are a map on the campaign and on the account, call id to the moment at which a silent call is looked up,
-//! taken under `size(slots) < cap`. Freeing a slot twice is harmless, a lowered cap holds at once, and a slot that should
-//! not be there names its call.
+//! **Slots** are maps on the campaign, the account and the company with the calls as keys, taken under
+//! `size(slots) < cap`. Freeing a slot twice is harmless, a lowered cap holds at once, and a slot that should not be there
+//! names its call.
 //!
 //! How a call ends is in `settlement`.
 
 use std::collections::BTreeMap;
 
 use dialpool_domain::call::{Call, CallReport, CallState, FIRST_LOOK_AFTER, HELD_THROUGH_CALL, SILENT_AFTER};
-use dialpool_domain::campaign::Campaign;
+use dialpool_domain::campaign::{Campaign, Mode};
 use dialpool_domain::contact::Contact;
+use dialpool_domain::dialable::Person;
 use dialpool_domain::event::{Aggregate, Cause, EventData};
-use dialpool_domain::law::LegalBasis;
+use dialpool_domain::law::{CallsBefore, LegalBasis};
+use dialpool_domain::place::State;
 use dialpool_domain::pool::Hold;
-use dialpool_domain::{CallId, Timestamp};
+use dialpool_domain::rules::Frequency;
+use dialpool_domain::{CallId, CampaignId, CompanyId, Timestamp};
 
-use crate::campaigns::company_index;
-use crate::items::{AssignmentItem, CallItem, NumberItem};
+use crate::campaigns::{calls_of, company_index};
+use crate::items::{AssignmentItem, CallItem, NumberItem, PersonItem};
 use crate::numbers::{NumberKeys, NumberWrite};
+use crate::people::Company;
 use crate::suppression::PhoneHasher;
 use crate::transaction::{IntoAttribute, Item, Transacted, Write};
 use crate::{Store, StoreError, items, keys};
@@ -55,8 +61,10 @@ pub struct Claim<'a> {
     pub line: &'a LineLimits,
     /// Names the number called on the suppression lists.
     pub hasher: &'a PhoneHasher,
-    /// Why calling is lawful.
+    /// Why calling is lawful, as far as hours go.
     pub legal_basis: &'a LegalBasis,
+    /// How often the number may be called.
+    pub frequency: Frequency,
     /// The last moment at which the provider may start the call.
     pub start_by: Timestamp,
 }
@@ -69,12 +77,26 @@ pub enum Claimed {
     Placed(Box<Call>),
     /// The contact is not due any more: somebody else was faster.
     NotDue,
-    /// The campaign does not run, or all its lines are taken.
+    /// The campaign does not run, all its lines are taken, or its batch has begun in full.
     CampaignFull,
-    /// All lines of the provider account are taken.
-    AccountFull,
+    /// All lines of the provider account or of the company are taken.
+    NoLine,
+    /// A switch of the operator's or of the company's is on stop.
+    Stopped {
+        /// Whether for everybody; else for the place that is called.
+        everywhere: bool,
+    },
     /// The number called is on a suppression list.
     Suppressed,
+    /// It is not known that the person agreed to be called.
+    NoConsent,
+    /// The number called was called as often as is allowed.
+    TooOften {
+        /// When it may be called again.
+        until: Timestamp,
+    },
+    /// Another campaign of the company has the person on a call.
+    BeingCalled,
     /// The lead does not hold the caller number any more, or the number is on another call.
     NumberLost,
     /// The caller number rests, or is at one of its limits.
@@ -102,6 +124,25 @@ pub enum Moved {
     /// There is no such call.
     NotFound,
 }
+
+/// What a claim read before it writes.
+struct Read<'a> {
+    assignment: &'a AssignmentItem,
+    /// The number as the call begins.
+    used: &'a NumberItem,
+    settings: &'a Company,
+    hash: &'a str,
+    person: PersonItem,
+}
+
+/// The places of the writes of a claim.
+const CONTACT: usize = 0;
+const CAMPAIGN: usize = 1;
+const ACCOUNT: usize = 2;
+const COMPANY: usize = 3;
+const LIST_OF_EVERYBODY: usize = 4;
+const PERSON: usize = 5;
+const CALL: usize = 7;
 
 /// Something that a provider sent about a call, as it came.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -137,29 +178,35 @@ fn parts(text: &str) -> impl Iterator<Item = &str> {
 }
 
 impl Store {
-    /// Makes the provider account known, so that calls can be claimed on it.
-    ///
-    /// # Errors
-    /// When the store gives no answer; it can be repeated.
-    pub async fn open_account(&self, account: &str) -> Result<(), StoreError> {
-        let mut item = keys::account_line(account);
-        item.insert("slots".to_owned(), aws_sdk_dynamodb::types::AttributeValue::M(Item::new()));
-        let _: Transacted = self.transact(vec![Write::insert(&self.tables.dialing, item)]).await?;
-        Ok(())
-    }
-
     /// Claims a call: see the module's header.
     ///
     /// # Errors
     /// When the store gives no answer. The call may be claimed then; it is found and settled as a silent one.
     pub async fn claim(&self, cause: &Cause, claim: &Claim<'_>) -> Result<Claimed, StoreError> {
         let company = &claim.campaign.company;
-        let number_key = keys::number(company, &claim.hold.number);
-        let (number, assignment, settings) = tokio::try_join!(
-            self.get::<NumberItem>("number", &self.tables.pool, number_key),
+        let required = claim.campaign.policy.consent_required;
+        let hash = claim.hasher.hash(&claim.contact.phone);
+        let (number, assignment, settings, person) = tokio::try_join!(
+            self.number_item(company, &claim.hold.number),
             self.assignment_item(company, &claim.hold.assignment_id),
             self.settings(company),
+            self.person(company, &hash),
         )?;
+        if person.suppressed_at.is_some() {
+            return Ok(Claimed::Suppressed);
+        }
+        let brought = claim.contact.consent.as_ref();
+        let Ok(agreed) = required.met_by(person.consent.as_ref(), brought, cause.at) else {
+            return Ok(Claimed::NoConsent);
+        };
+        if person.active_call.is_some() {
+            return Ok(Claimed::BeingCalled);
+        }
+        let begun = person.calls();
+        let until = claim.frequency.next_at(&begun, cause.at);
+        if until > cause.at {
+            return Ok(Claimed::TooOften { until });
+        }
         let (Some(number), Some(assignment)) = (number, assignment) else {
             return Ok(Claimed::NumberLost);
         };
@@ -199,34 +246,87 @@ impl Store {
             claimed_at: cause.at,
             start_by: claim.start_by,
             provider_call_id: None,
-            legal_basis: claim.legal_basis.clone(),
+            legal_basis: LegalBasis {
+                lists: vec!["company".to_owned(), "everybody".to_owned()],
+                consent: agreed,
+                calls_before: CallsBefore::count(&begun, cause.at),
+                ..claim.legal_basis.clone()
+            },
             report: CallReport::default(),
             check_at: Some(cause.at + FIRST_LOOK_AFTER),
             check_shard: Some(keys::shard(claim.call_id.as_str())),
             report_due: false,
             company_index: company_index("CALL", company),
+            campaign_index: calls_of(&claim.campaign.id),
             created_at: cause.at,
             item_version: 1,
         };
-        let transacted = self
-            .transact(self.claim_writes(
-                cause,
-                claim,
-                &call,
-                &assignment,
-                &number.with_call_begun(cause.at, &settings),
-            )?)
-            .await?;
-        Ok(match transacted {
-            Transacted::Done => Claimed::Placed(Box::new(call.into())),
+        let read = Read {
+            assignment: &assignment,
+            used: &number.with_call_begun(cause.at, &settings),
+            settings: &settings,
+            hash: &hash,
+            person,
+        };
+        let refusal = match self.transact(self.claim_writes(cause, claim, &call, read)?).await? {
+            Transacted::Done => return Ok(Claimed::Placed(Box::new(call.into()))),
+            Transacted::Refused(refusal) => refusal,
+        };
+        let switches = || [ACCOUNT, COMPANY].into_iter().filter_map(|line| refusal.found(line));
+        let everywhere = switches().any(|line| line.contains_key("stopped"));
+        let here = switches()
+            .filter_map(|line| line.get("stopped_states")?.as_ss().ok())
+            .flatten()
+            .any(|stop| claim.legal_basis.states.iter().any(|state| state.as_str() == stop));
+        Ok(match () {
             // A repeated transaction whose first answer was lost finds its own call.
-            Transacted::Refused(refusal) if refusal.at(6) => Claimed::Placed(Box::new(call.into())),
-            Transacted::Refused(refusal) if refusal.at(0) => Claimed::NotDue,
-            Transacted::Refused(refusal) if refusal.at(3) || refusal.at(4) => Claimed::Suppressed,
-            Transacted::Refused(refusal) if refusal.at(1) => Claimed::CampaignFull,
-            Transacted::Refused(refusal) if refusal.at(2) => Claimed::AccountFull,
-            Transacted::Refused(_) => Claimed::NumberLost,
+            () if refusal.at(CALL) => Claimed::Placed(Box::new(call.into())),
+            () if refusal.at(CONTACT) => Claimed::NotDue,
+            () if refusal.at(LIST_OF_EVERYBODY) => Claimed::Suppressed,
+            // Read again, it says what is new.
+            () if refusal.at(PERSON) => Claimed::NotDue,
+            () if refusal.at(CAMPAIGN) => Claimed::CampaignFull,
+            () if everywhere || here => Claimed::Stopped { everywhere },
+            () if refusal.at(ACCOUNT) || refusal.at(COMPANY) => Claimed::NoLine,
+            () => Claimed::NumberLost,
         })
+    }
+
+    /// The call to a number that is under way, by the hash under which suppression lists file the number.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn call_under_way(
+        &self,
+        company: &CompanyId,
+        hash: &str,
+    ) -> Result<Option<CallId>, StoreError> {
+        Ok(self.person(company, hash).await?.active_call)
+    }
+
+    /// The calls of a campaign that are under way.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn calls_of_campaign(&self, campaign: &CampaignId) -> Result<Vec<CallId>, StoreError> {
+        let campaign = self.campaign_item(campaign).await?;
+        Ok(campaign.map(|item| item.slots.into_keys().collect()).unwrap_or_default())
+    }
+
+    /// What is known of a person whom a company calls, by the hash of the number.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn person_called(&self, company: &CompanyId, hash: &str) -> Result<Person, StoreError> {
+        let (person, everywhere) =
+            tokio::try_join!(self.person(company, hash), self.is_suppressed_everywhere(hash))?;
+        Ok(person.known(everywhere))
+    }
+
+    /// What a company knows of a number; nothing, when it was never called.
+    pub(crate) async fn person(&self, company: &CompanyId, hash: &str) -> Result<PersonItem, StoreError> {
+        let item = self.get("person", &self.tables.dialing, keys::person(company, hash)).await?;
+        Ok(item.unwrap_or_default())
     }
 
     fn claim_writes(
@@ -234,13 +334,11 @@ impl Store {
         cause: &Cause,
         claim: &Claim<'_>,
         call: &CallItem,
-        assignment: &AssignmentItem,
-        used: &NumberItem,
+        read: Read<'_>,
     ) -> Result<Vec<Write>, StoreError> {
         let Claim { call_id, campaign, contact, hold, .. } = claim;
+        let Read { assignment, used, settings, hash, person } = read;
         let dialing = &self.tables.dialing;
-        let hash = claim.hasher.hash(&contact.phone);
-        let silent_at = cause.at + SILENT_AFTER;
         let held_until = cause.at + HELD_THROUGH_CALL;
         let extend = assignment.release_at < held_until;
         let number = if extend {
@@ -250,6 +348,7 @@ impl Store {
         } else {
             NumberWrite::new(&self.tables.pool, keys::number(&campaign.company, &hold.number))
         };
+        let states = &claim.legal_basis.states;
         let mut writes = vec![
             Write::update(
                 dialing,
@@ -263,14 +362,11 @@ impl Store {
             .value(":next", contact.version + 1)
             .value(":version", contact.version)
             .value(":now", cause.at),
-            take_slot(dialing, keys::campaign(&campaign.id), call_id, silent_at)
-                .when("campaign_status = :running AND size(slots) < cap AND attribute_not_exists(slots.#call)")
-                .value(":running", "running"),
-            take_slot(dialing, keys::account_line(&claim.line.account), call_id, silent_at)
-                .when("size(slots) < :cap AND attribute_not_exists(slots.#call)")
-                .value(":cap", u64::from(claim.line.outbound)),
-            Write::check(dialing, keys::suppression(campaign.company.as_str(), &hash), "attribute_not_exists(pk)"),
-            Write::check(dialing, keys::suppression(keys::EVERYBODY, &hash), "attribute_not_exists(pk)"),
+            campaign_slot(dialing, campaign, call_id, cause.at + SILENT_AFTER),
+            take_line(dialing, keys::account_line(&claim.line.account), call, states, claim.line.outbound),
+            take_line(dialing, keys::company_line(&campaign.company), call, states, settings.lines),
+            Write::check(dialing, keys::suppressed_everywhere(hash), "attribute_not_exists(pk)"),
+            called_now(dialing, &campaign.company, hash, person, call, cause.at)?,
             number
                 .set("active_call = :call, last_assistant = :assistant")
                 .becomes(used)?
@@ -295,7 +391,7 @@ impl Store {
                     from: hold.number.clone(),
                     assignment_id: hold.assignment_id.clone(),
                     attempt: call.attempt,
-                    legal_basis: Box::new(claim.legal_basis.clone()),
+                    legal_basis: Box::new(call.legal_basis.clone()),
                 },
             )?,
         ];
@@ -489,11 +585,82 @@ impl Store {
     }
 }
 
-/// The write that takes a slot, until somebody looks at `silent_at` what became of the call.
-fn take_slot(table: &str, key: Item, call: &CallId, silent_at: Timestamp) -> Write {
-    Write::update(table, key, "SET slots.#call = :silent_at")
+/// The write that takes a slot of a campaign, until somebody looks at `silent_at` what became of the call.
+fn campaign_slot(table: &str, campaign: &Campaign, call: &CallId, silent_at: Timestamp) -> Write {
+    let take = |expression: &str, condition: &str| {
+        let condition =
+            format!("campaign_status = :running AND attribute_not_exists(slots.#call) AND {condition}");
+        Write::update(
+            table,
+            keys::campaign(&campaign.id),
+            format!("SET slots.#call = :silent_at{expression}"),
+        )
+        .when(&condition)
         .name("#call", call.as_str())
         .value(":silent_at", silent_at)
+        .value(":running", "running")
+    };
+    match campaign.policy.mode {
+        Mode::Continuous => take("", "size(slots) < cap"),
+        Mode::Batch if campaign.lines_in_use == 0 => {
+            let begins = take(", batch_left = :left", "size(slots) = :none");
+            begins.value(":left", u64::from(campaign.cap.lines() - 1)).value(":none", 0u64)
+        }
+        Mode::Batch => {
+            let joins = take(", batch_left = batch_left - :one", "size(slots) < cap AND batch_left > :none");
+            joins.value(":one", 1u64).value(":none", 0u64)
+        }
+    }
+}
+
+/// The write that takes a line of an account or of a company, unless a switch of it is on stop.
+fn take_line(table: &str, key: Item, call: &CallItem, states: &[State], cap: u32) -> Write {
+    let mut condition =
+        "size(slots) < :cap AND attribute_not_exists(slots.#call) AND attribute_not_exists(stopped)"
+            .to_owned();
+    for place in 0..states.len() {
+        condition.push_str(&format!(" AND NOT contains(stopped_states, :state{place})"));
+    }
+    let write = Write::update(table, key, "SET slots.#call = :company")
+        .when(&condition)
+        .name("#call", call.call_id.as_str())
+        .value(":company", call.company.as_str())
+        .value(":cap", u64::from(cap));
+    states
+        .iter()
+        .enumerate()
+        .fold(write, |write, (place, state)| write.value(&format!(":state{place}"), state.as_str()))
+}
+
+/// The write that counts a call to a number. Refused when anything happened to the person since it was read.
+fn called_now(
+    table: &str,
+    company: &CompanyId,
+    hash: &str,
+    read: PersonItem,
+    call: &CallItem,
+    now: Timestamp,
+) -> Result<Write, StoreError> {
+    let mut begun = read.begun;
+    begun.retain(|at| now.since(Timestamp::from_millis(*at)) < Frequency::SPAN);
+    begun.push(now.as_millis());
+    let write = Write::update(
+        table,
+        keys::person(company, hash),
+        "SET begun = :begun, active_call = :call, item_version = :next",
+    );
+    Ok(as_read(write, read.item_version)
+        .value(":begun", items::attribute("person", &begun)?)
+        .value(":call", call.call_id.as_str())
+        .value(":next", read.item_version + 1))
+}
+
+/// The write, refused unless the item has that version; 0: unless it is not there.
+pub(crate) fn as_read(write: Write, version: u64) -> Write {
+    match version {
+        0 => write.when("attribute_not_exists(pk)"),
+        version => write.when("item_version = :version").value(":version", version),
+    }
 }
 
 /// The provider's id that is known of a call, when it is another than the one reported.

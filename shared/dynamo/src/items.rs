@@ -2,12 +2,14 @@
 //!
 //! An attribute that has no value is left out: `NULL` would break every `attribute_not_exists`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use dialpool_domain::call::{CallReport, CallState};
-use dialpool_domain::campaign::{CampaignStatus, Cap};
+use dialpool_domain::campaign::{CampaignStatus, Cap, Policy};
+use dialpool_domain::consent::Consent;
 use dialpool_domain::contact::Address;
+use dialpool_domain::dialable::Person;
 use dialpool_domain::law::LegalBasis;
 use dialpool_domain::place::{AreaCode, State};
 use dialpool_domain::pool::{HoldHours, Registration, ReleaseReason, Tier};
@@ -203,6 +205,11 @@ pub(crate) struct CampaignItem {
     pub(crate) campaign_status: CampaignStatus,
     pub(crate) cap: Cap,
     pub(crate) hold_hours: HoldHours,
+    #[serde(default)]
+    pub(crate) policy: Policy,
+    /// Calls of the present batch that are still to begin.
+    #[serde(default)]
+    pub(crate) batch_left: u32,
     #[serde(with = "millis")]
     pub(crate) created_at: Timestamp,
     /// Present while running: files the campaign in the index of running ones.
@@ -243,6 +250,9 @@ pub(crate) struct ContactItem {
     pub(crate) label: Option<String>,
     #[serde(flatten)]
     pub(crate) address: Address,
+    /// What the person agreed to, as whoever brought the contact said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) consent: Option<Consent>,
     #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
     pub(crate) due_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -288,10 +298,73 @@ pub(crate) struct CallItem {
     /// The call is over, and the provider has more to say of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) report_due: bool,
+    /// Files the call among those of its company, and of its campaign.
     pub(crate) company_index: String,
+    pub(crate) campaign_index: String,
     #[serde(with = "millis")]
     pub(crate) created_at: Timestamp,
     pub(crate) item_version: u64,
+}
+
+/// Lines of a provider account: `ACCOUNT#<account>` / `LINE`; of a company: `CO#<company>` / `LINE`.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct LineItem {
+    /// Calls under way, each with its company.
+    pub(crate) slots: BTreeMap<CallId, CompanyId>,
+    /// Why nobody is called.
+    #[serde(default)]
+    pub(crate) stopped: Option<String>,
+    /// Where nobody is called.
+    #[serde(default)]
+    pub(crate) stopped_states: BTreeSet<State>,
+    /// How often its switches were thrown.
+    #[serde(default)]
+    pub(crate) n_events: u64,
+    /// Campaigns that found all lines taken, and since when they wait for one.
+    #[serde(default)]
+    pub(crate) waiting: BTreeMap<CampaignId, WaitingItem>,
+}
+
+/// A campaign that waits for a line.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct WaitingItem {
+    pub(crate) company: CompanyId,
+    #[serde(with = "millis")]
+    pub(crate) since: Timestamp,
+}
+
+/// What a company knows of a number that it calls: `PERSON#<company>#<hash>` / `PERSON`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct PersonItem {
+    /// Since when it is on the company's suppression list: for good.
+    #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub(crate) suppressed_at: Option<Timestamp>,
+    /// What the person agreed to, or took back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) consent: Option<Consent>,
+    /// How often that changed.
+    #[serde(default)]
+    pub(crate) n_consents: u64,
+    /// When each call of the last 30 days began, in milliseconds since 1970, ascending.
+    #[serde(default)]
+    pub(crate) begun: Vec<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) active_call: Option<CallId>,
+    /// Changes so far; 0: nothing is known.
+    #[serde(default)]
+    pub(crate) item_version: u64,
+}
+
+impl PersonItem {
+    /// What is known of the person; `everywhere`: whether the number is on the list of all companies.
+    pub(crate) fn known(self, everywhere: bool) -> Person {
+        let calls = self.calls();
+        Person { suppressed: everywhere || self.suppressed_at.is_some(), consent: self.consent, calls }
+    }
+
+    pub(crate) fn calls(&self) -> Vec<Timestamp> {
+        self.begun.iter().map(|at| Timestamp::from_millis(*at)).collect()
+    }
 }
 
 impl CampaignItem {

@@ -14,6 +14,7 @@ pub(crate) const NUMBER_PREFIX: &str = "NUM#";
 pub(crate) const CONTACT_PREFIX: &str = "CON#";
 pub(crate) const EVENT_PREFIX: &str = "EVT#";
 pub(crate) const LOG_PREFIX: &str = "LOG#";
+pub(crate) const CONSENT_PREFIX: &str = "CONSENT#";
 
 fn key(pk: String, sk: impl Into<String>) -> Item {
     Item::from([("pk".to_owned(), AttributeValue::S(pk)), ("sk".to_owned(), AttributeValue::S(sk.into()))])
@@ -130,11 +131,32 @@ pub(crate) fn account_line(account: &str) -> Item {
     key(format!("ACCOUNT#{account}"), "LINE")
 }
 
-/// The suppression list of all companies.
-pub(crate) const EVERYBODY: &str = "*";
+/// The lines of a company, over all its campaigns.
+pub(crate) fn company_line(company: &CompanyId) -> Item {
+    key(format!("CO#{company}"), "LINE")
+}
 
-pub(crate) fn suppression(list: &str, hash: &str) -> Item {
-    key(format!("SUP#{list}#{hash}"), "SUPPRESSION")
+pub(crate) fn person_partition(company: &CompanyId, hash: &str) -> String {
+    format!("PERSON#{company}#{hash}")
+}
+
+/// All that a company knows of a number that it calls, but for contacts and calls.
+pub(crate) fn person(company: &CompanyId, hash: &str) -> Item {
+    key(person_partition(company, hash), "PERSON")
+}
+
+/// An entry of the ledger of consents: never changed.
+pub(crate) fn consent_entry(company: &CompanyId, hash: &str, version: u64) -> Item {
+    key(person_partition(company, hash), format!("{CONSENT_PREFIX}{version:09}"))
+}
+
+/// An entry of the suppression list of all companies.
+pub(crate) fn suppressed_everywhere(hash: &str) -> Item {
+    key(everywhere_partition(hash), "SUPPRESSION")
+}
+
+pub(crate) fn everywhere_partition(hash: &str) -> String {
+    format!("SUP#*#{hash}")
 }
 
 pub(crate) const COMPANIES: &str = "COMPANIES";

@@ -4,7 +4,10 @@
 //! Lost races and repeated requests are outcomes, not errors; an error means that the change could not be carried out,
 //! and [`StoreError::is_transient`] says whether trying again may help.
 
+mod batch;
+mod calls;
 mod campaigns;
+mod consent;
 mod decisions;
 mod dialing;
 mod error;
@@ -13,6 +16,7 @@ mod inbox;
 mod items;
 mod journal;
 mod keys;
+mod lines;
 mod numbers;
 mod people;
 mod pool;
@@ -22,12 +26,15 @@ mod transaction;
 mod waiting;
 mod watch;
 
+pub use calls::Page;
 pub use campaigns::{Added, Commanded, ContactPage};
+pub use consent::Consented;
 pub use decisions::{Decided, NewDecision, StoredDecision, Supposed};
 pub use dialing::{Claim, Claimed, LineLimits, LogEntry, Moved};
 pub use error::StoreError;
 pub use idempotency::{Begun, StoredAnswer};
 pub use journal::event_of_stream_image;
+pub use lines::{Lines, LinesInUse};
 pub use numbers::{
     Imported, NumberChange, NumberChanged, NumberOwner, NumberState, PoolReport, PoolSummary, Standing,
 };

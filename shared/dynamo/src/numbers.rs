@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::types::AttributeValue;
 use dialpool_domain::event::{Aggregate, Cause, EventData};
 use dialpool_domain::place::{AreaCode, State};
 use dialpool_domain::pool::{HoldHours, NewNumber, Registration};
@@ -715,28 +715,14 @@ impl Store {
         company: &CompanyId,
         leads: Vec<LeadId>,
     ) -> Result<Vec<(LeadId, AssignmentId)>, StoreError> {
-        let mut holds = Vec::new();
-        let mut wanted: Vec<Item> = leads.iter().map(|lead| keys::hold(company, lead)).collect();
-        while !wanted.is_empty() {
-            let keys_of = KeysAndAttributes::builder()
-                .set_keys(Some(wanted))
-                .consistent_read(true)
-                .projection_expression("pk, assignment_id")
-                .build();
-            let keys_of = keys_of.map_err(|error| StoreError::Refused(error.to_string()))?;
-            let answer =
-                self.client.batch_get_item().request_items(&self.tables.pool, keys_of).send().await?;
-            for item in answer.responses.unwrap_or_default().remove(&self.tables.pool).unwrap_or_default() {
-                let lead = item.get("pk").and_then(|pk| pk.as_s().ok()).and_then(|pk| pk.rsplit_once('#'));
-                let lead = lead.and_then(|(_, lead)| lead.parse().ok());
-                let id =
-                    item.get("assignment_id").and_then(|id| id.as_s().ok()).and_then(|id| id.parse().ok());
-                holds.extend(lead.zip(id));
-            }
-            let mut left = answer.unprocessed_keys.unwrap_or_default();
-            wanted = left.remove(&self.tables.pool).map(|left| left.keys).unwrap_or_default();
-        }
-        Ok(holds)
+        let wanted = leads.iter().map(|lead| keys::hold(company, lead)).collect();
+        let found = self.get_some(&self.tables.pool, wanted, Some("pk, assignment_id")).await?;
+        let hold = |item: Item| {
+            let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
+            let lead = text("pk").and_then(|pk| pk.rsplit_once('#')).and_then(|(_, lead)| lead.parse().ok());
+            lead.zip(text("assignment_id").and_then(|id| id.parse().ok()))
+        };
+        Ok(found.into_iter().filter_map(hold).collect())
     }
 
     /// The write that moves the moment from which a number can be assigned, in every index; `None`: never.

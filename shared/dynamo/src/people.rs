@@ -9,6 +9,7 @@ use dialpool_domain::{CompanyId, PhoneNumber, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::lines::Lines;
 use crate::transaction::{IntoAttribute, Transacted, Write};
 use crate::{Store, StoreError, items, keys};
 
@@ -22,6 +23,9 @@ pub struct Company {
     /// How long a number is held for a lead when nothing else is said.
     #[serde(default)]
     pub hold_hours: HoldHours,
+    /// Calls at once, of all its campaigns.
+    #[serde(default = "usual_lines", rename = "n_lines")]
+    pub lines: u32,
     /// The limits of its numbers.
     #[serde(default)]
     pub limits: Limits,
@@ -43,6 +47,10 @@ fn yes() -> bool {
     true
 }
 
+fn usual_lines() -> u32 {
+    50
+}
+
 impl Company {
     /// A company that changed none of its settings.
     pub fn new(company: CompanyId, label: impl Into<String>) -> Self {
@@ -50,6 +58,7 @@ impl Company {
             company,
             label: label.into(),
             hold_hours: HoldHours::default(),
+            lines: usual_lines(),
             limits: Limits::default(),
             thresholds: Thresholds::default(),
             local_presence: true,
@@ -117,6 +126,7 @@ impl Store {
         let writes = vec![
             Write::insert(&self.tables.people, items::write("company", keys::company(id), company)?),
             Write::insert(&self.tables.people, keys::listed_company(id)),
+            self.new_lines(&Lines::Company(id.clone())),
         ];
         Ok(matches!(self.transact(writes).await?, Transacted::Done))
     }
@@ -167,7 +177,7 @@ impl Store {
     /// When the store gives no answer; it can be repeated.
     pub async fn change_company(&self, settings: &Company) -> Result<Option<Company>, StoreError> {
         let mut expression = "SET label = :label, hold_hours = :hours, local_presence = :local, \
-                              limits = :limits, thresholds = :thresholds"
+                              n_lines = :lines, limits = :limits, thresholds = :thresholds"
             .to_owned();
         if settings.zone.is_some() {
             expression.push_str(", company_zone = :zone");
@@ -176,6 +186,7 @@ impl Store {
             .when("attribute_exists(pk)")
             .value(":label", settings.label.as_str())
             .value(":hours", u64::from(u32::from(settings.hold_hours)))
+            .value(":lines", u64::from(settings.lines))
             .value(":local", AttributeValue::Bool(settings.local_presence))
             .value(":limits", items::attribute("company", &settings.limits)?)
             .value(":thresholds", items::attribute("company", &settings.thresholds)?);

@@ -18,7 +18,7 @@ use dialpool_domain::usage::OverCall;
 use dialpool_domain::{CallId, Timestamp, Usd};
 
 use crate::dialing::{ROUNDS, other_call};
-use crate::items::{AssignmentItem, CallItem, ContactItem, NumberItem};
+use crate::items::{AssignmentItem, CallItem, ContactItem, NumberItem, PersonItem};
 use crate::numbers::{NumberKeys, NumberWrite};
 use crate::people::Company;
 use crate::pool::{Changed, Over};
@@ -86,6 +86,8 @@ struct Around {
     company: Company,
     /// Whether the number called is on a suppression list by now.
     suppressed: bool,
+    hash: String,
+    person: PersonItem,
 }
 
 /// What follows from the end of a call.
@@ -158,18 +160,20 @@ impl Store {
     ) -> Result<Option<Ended>, StoreError> {
         let number_key = keys::number(&call.company, &call.from_number);
         let hash = settlement.hasher.hash(&call.to_number);
-        let (contact, number, assignment, company, suppressed) = tokio::try_join!(
+        let (contact, number, assignment, company, everywhere, person) = tokio::try_join!(
             self.contact_item(&call.campaign_id, &call.to_number),
             self.get::<NumberItem>("number", &self.tables.pool, number_key),
             self.assignment_item(&call.company, &call.assignment_id),
             self.settings(&call.company),
-            self.is_suppressed(&call.company, &hash),
+            self.is_suppressed_everywhere(&hash),
+            self.person(&call.company, &hash),
         )?;
         let (Some(contact), Some(number), Some(assignment)) = (contact, number, assignment) else {
             let missing = format!("{}: its contact, its number or its hold is not there", call.call_id);
             return Err(StoreError::unreadable("call", missing));
         };
-        let around = Around { call, contact, number, assignment, company, suppressed };
+        let suppressed = everywhere || person.suppressed_at.is_some();
+        let around = Around { call, contact, number, assignment, company, suppressed, hash, person };
         let report = around.call.report.clone().completed_by(settlement.report.clone());
         let ended_at = report.ended_at.unwrap_or(cause.at).min(cause.at);
         let consequences = consequences(&around, settlement, &report, cause.at);
@@ -177,6 +181,7 @@ impl Store {
 
         let mut writes = self.over_writes(cause, &around, settlement, &report, &consequences)?;
         writes.extend(self.contact_writes(cause, &around, &consequences)?);
+        writes.push(self.person_write(&around, consequences.outcome)?);
         let talked = report.started_at.map(|started_at| ended_at.since(started_at));
         let over = OverCall {
             outcome: consequences.outcome,
@@ -251,8 +256,10 @@ impl Store {
             campaign = campaign.value(":less", -1i64);
         }
 
-        let account = Write::update(dialing, keys::account_line(&call.account), "REMOVE slots.#call")
-            .name("#call", call.call_id.as_str());
+        let lines = [keys::account_line(&call.account), keys::company_line(&call.company)];
+        let [account, company] = lines.map(|line| {
+            Write::update(dialing, line, "REMOVE slots.#call").name("#call", call.call_id.as_str())
+        });
 
         let told = CallOver {
             campaign_id: call.campaign_id.clone(),
@@ -279,7 +286,28 @@ impl Store {
         };
         let aggregate = Aggregate::Call(call.call_id.clone());
         let event = self.journal(cause, &call.company, aggregate, call.item_version + 1, data)?;
-        Ok(vec![over, campaign, account, event])
+        Ok(vec![over, campaign, account, company, event])
+    }
+
+    /// How often the person was called: a call that nobody got does not count. The next call to it may begin.
+    fn person_write(&self, around: &Around, outcome: Outcome) -> Result<Write, StoreError> {
+        let Around { call, person, hash, .. } = around;
+        let mut begun = person.begun.clone();
+        if !outcome.counts()
+            && let Some(this) = begun.iter().rposition(|at| *at == call.claimed_at.as_millis())
+        {
+            begun.remove(this);
+        }
+        Ok(Write::update(
+            &self.tables.dialing,
+            keys::person(&call.company, hash),
+            "SET begun = :begun, item_version = :next REMOVE active_call",
+        )
+        .when("item_version = :version AND active_call = :call")
+        .value(":begun", items::attribute("person", &begun)?)
+        .value(":next", person.item_version + 1)
+        .value(":version", person.item_version)
+        .value(":call", call.call_id.as_str()))
     }
 
     /// The contact: due again, or done.

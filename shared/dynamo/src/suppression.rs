@@ -14,7 +14,7 @@ use serde::de::IgnoredAny;
 use sha2::Sha256;
 
 use crate::pool::Changed;
-use crate::transaction::{IntoAttribute, Transacted, Write};
+use crate::transaction::{Transacted, Write};
 use crate::{Store, StoreError, keys};
 
 /// Turns phone numbers into the names under which suppression lists file them.
@@ -105,18 +105,29 @@ impl Store {
         lead: Option<&LeadId>,
         channel: &str,
     ) -> Result<Vec<Write>, StoreError> {
-        let mut item = keys::suppression(company.as_str(), hash);
-        item.insert("created_at".to_owned(), cause.at.into_attribute());
-        item.insert("channel".to_owned(), channel.into_attribute());
         let event = EventData::LeadOptedOut {
             lead: lead.cloned(),
             phone: phone.clone(),
             channel: channel.to_owned(),
         };
         Ok(vec![
-            Write::insert(&self.tables.dialing, item),
+            Write::update(
+                &self.tables.dialing,
+                keys::person(company, hash),
+                "SET suppressed_at = :now, channel = :channel ADD item_version :one",
+            )
+            .when("attribute_not_exists(suppressed_at)")
+            .value(":now", cause.at)
+            .value(":channel", channel)
+            .value(":one", 1u64),
             self.journal(cause, company, Aggregate::Suppression(hash.to_owned()), 1, event)?,
         ])
+    }
+
+    /// The check that a number is not on the company's list.
+    pub(crate) fn not_suppressed(&self, company: &CompanyId, hash: &str) -> Write {
+        let person = keys::person(company, hash);
+        Write::check(&self.tables.dialing, person, "attribute_not_exists(suppressed_at)")
     }
 
     /// Whether a number is on the company's list, or on that of everybody.
@@ -124,9 +135,15 @@ impl Store {
     /// # Errors
     /// When the store gives no answer: then the number must be taken as suppressed.
     pub async fn is_suppressed(&self, company: &CompanyId, hash: &str) -> Result<bool, StoreError> {
-        let on = |list: &str| self.get("suppression", &self.tables.dialing, keys::suppression(list, hash));
-        let found: (Option<IgnoredAny>, Option<IgnoredAny>) =
-            tokio::try_join!(on(company.as_str()), on(keys::EVERYBODY))?;
-        Ok(found.0.is_some() || found.1.is_some())
+        let (person, everywhere) =
+            tokio::try_join!(self.person(company, hash), self.is_suppressed_everywhere(hash))?;
+        Ok(everywhere || person.suppressed_at.is_some())
+    }
+
+    /// Whether a number is on the list of all companies.
+    pub(crate) async fn is_suppressed_everywhere(&self, hash: &str) -> Result<bool, StoreError> {
+        let key = keys::suppressed_everywhere(hash);
+        let found: Option<IgnoredAny> = self.get("suppression", &self.tables.dialing, key).await?;
+        Ok(found.is_some())
     }
 }

@@ -14,6 +14,13 @@ pub enum DialJob {
         /// Ties what follows to the request that it came of.
         trace_id: TraceId,
     },
+    /// Take a call back that has not begun at the provider.
+    Withdraw {
+        /// The call.
+        call_id: CallId,
+        /// Ties what follows to the request that it came of.
+        trace_id: TraceId,
+    },
     /// Look up at the provider what became of a call.
     Settle {
         /// The call.

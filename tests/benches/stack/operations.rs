@@ -122,6 +122,7 @@ async fn alone() -> Vec<(String, Vec<Cost>)> {
             line: &line,
             hasher: &hasher,
             legal_basis: &LegalBasis::of_hours(rules, &zones, open, world.now()),
+            frequency: rules.frequency,
             start_by: open.closes_at,
         };
         let (claimed, claim_cost) = metered(store.claim(&world.cause(), &claim)).await;

@@ -30,7 +30,7 @@ const FUNCTIONS: [&str; 10] = [
     "campaign-pacer",
     "release-sweeper",
     "event-relay",
-    "pool-watch",
+    "journal-watch",
 ];
 
 pub(crate) fn run() {

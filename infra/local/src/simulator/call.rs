@@ -129,7 +129,7 @@ impl Call {
     /// A call that is made at `now`: everything that will happen to it is settled here.
     pub(super) fn new(config: &Config, id: String, order: Order, script: Script, now: Timestamp) -> Self {
         let starts_at = order.earliest_at.map_or(now, |earliest| earliest.max(now));
-        let dialed_at = starts_at + script::dialing(config, &id);
+        let dialed_at = starts_at + config.queue_time + script::dialing(config, &id);
         // The provider starts a call within its plan or not at all; accepted in time, it starts in time.
         let dialed_at = order.latest_at.map_or(dialed_at, |latest| dialed_at.min(latest));
         let ringing_at = script.ending.rings().then_some(dialed_at);

@@ -67,6 +67,8 @@ pub struct Config {
     pub mean_call: Duration,
     /// How long it rings on average before an answer, within half of it around; three times as long without an answer.
     pub ring: Duration,
+    /// How long an accepted call waits before it is dialed.
+    pub queue_time: Duration,
     /// How long a request to make a call takes on average, within half of it around.
     pub latency: Duration,
     /// Talks in which the person asks not to be called again.
@@ -111,6 +113,7 @@ impl Default for Config {
             provider_fault_rate: 0.0,
             mean_call: Duration::from_secs(45),
             ring: Duration::from_secs(8),
+            queue_time: Duration::ZERO,
             latency: Duration::from_millis(120),
             opt_out_rate: 0.04,
             booking_rate: 0.2,

@@ -125,6 +125,18 @@ pub enum PlaceCall {
     },
 }
 
+/// What became of a call that was to be taken back. None of these is an error.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Withdrawn {
+    /// It has not begun, and will not.
+    Done,
+    /// It rings already, or is over: it stays as it is.
+    Begun,
+    /// The provider does not have it.
+    NotFound,
+}
+
 /// Why the provider will not place a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusalKind {
@@ -306,6 +318,35 @@ impl Vapi {
             Ok(body) => Ok(Some(read::<wire::Call>(&body)?.into())),
             Err(answer) if answer.status == StatusCode::NOT_FOUND => Ok(None),
             Err(answer) => Err(answer.into_error()),
+        }
+    }
+
+    /// Takes a call back that waits at the provider. One that has begun stays as it is.
+    ///
+    /// # Errors
+    /// When the provider gives no clear answer: the call may be withdrawn then, and asking again tells.
+    pub async fn withdraw(&self, provider_call_id: &str) -> Result<Withdrawn, ProviderError> {
+        let Some(call) = self.call(provider_call_id).await? else {
+            return Ok(Withdrawn::NotFound);
+        };
+        if !matches!(call.status.as_deref(), Some("queued" | "scheduled")) {
+            return Ok(Withdrawn::Begun);
+        }
+        let request = self
+            .url(&["call", provider_call_id], &[])
+            .and_then(|url| self.request(Method::DELETE, url, Bytes::from_static(b"{}")))
+            .map_err(ProviderError::Request)?;
+        let response = self.transport.send(request).await?;
+        let status = response.status();
+        let body = response.into_body();
+        match status {
+            // It may have begun between question and answer: what was answered shows when.
+            StatusCode::OK => {
+                let deleted = ProviderCall::from(read::<wire::Call>(&body)?);
+                Ok(if deleted.started_at.is_some() { Withdrawn::Begun } else { Withdrawn::Done })
+            }
+            StatusCode::NOT_FOUND => Ok(Withdrawn::NotFound),
+            _ => Err(Answer { status, body }.into_error()),
         }
     }
 

@@ -137,8 +137,15 @@ impl Caller {
 }
 
 /// Who looks after the companies of a deployment: the holder of a key that opens none of them.
-#[derive(Debug, Clone, Copy)]
-pub struct Operator(());
+#[derive(Debug, Clone)]
+pub struct Operator(Cause);
+
+impl Operator {
+    /// The cause of what the request changes.
+    pub fn cause(&self) -> Cause {
+        self.0.clone()
+    }
+}
 
 impl<S> FromRequestParts<S> for Caller
 where
@@ -148,18 +155,10 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let api = Api::from_ref(state);
-        let now = api.clock.now();
-        let key = presented_key(&api, now, parts).await?;
+        let (company, Cause { at, actor, trace_id }) = presented(&Api::from_ref(state), parts).await?;
         let company =
-            key.company.ok_or_else(|| Problem::forbidden("the key is an operator's: it opens no company"))?;
-        let trace_id = parts.extensions.get::<TraceId>().cloned();
-        Ok(Self {
-            company,
-            actor: format!("key:{}", key.key_id),
-            at: now,
-            trace_id: trace_id.unwrap_or_else(|| TraceId::new(api.entropy.next_u128())),
-        })
+            company.ok_or_else(|| Problem::forbidden("the key is an operator's: it opens no company"))?;
+        Ok(Self { company, actor, at, trace_id })
     }
 }
 
@@ -171,14 +170,22 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let api = Api::from_ref(state);
-        match presented_key(&api, api.clock.now(), parts).await?.company {
-            None => Ok(Self(())),
-            Some(company) => {
+        match presented(&Api::from_ref(state), parts).await? {
+            (None, cause) => Ok(Self(cause)),
+            (Some(company), _) => {
                 Err(Problem::forbidden(format!("the key opens {company} alone: an operator's is needed")))
             }
         }
     }
+}
+
+/// The company that the presented key opens, if it opens one, and what the request is the cause of.
+async fn presented(api: &Api, parts: &Parts) -> Result<(Option<CompanyId>, Cause), Problem> {
+    let at = api.clock.now();
+    let key = presented_key(api, at, parts).await?;
+    let trace_id = parts.extensions.get::<TraceId>().cloned();
+    let trace_id = trace_id.unwrap_or_else(|| TraceId::new(api.entropy.next_u128()));
+    Ok((key.company, Cause { at, actor: format!("key:{}", key.key_id), trace_id }))
 }
 
 /// The key that a request presents, known to be right.

@@ -1,13 +1,13 @@
-//! The Lambda function `pool-watch`: see the library.
+//! The Lambda function `journal-watch`: see the library.
 
 use aws_lambda_events::dynamodb::Event;
 use dialpool_runtime::Start;
+use journal_watch::JournalWatch;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use pool_watch::PoolWatch;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let watch = &PoolWatch::new(&Start::of_process().await?)?;
+    let watch = &JournalWatch::new(&Start::of_process().await?)?;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Event>| async {
         Ok::<_, Error>(watch.watch(event.payload).await)
     }))

@@ -1,0 +1,110 @@
+//! Lists: the campaigns of a company, its calls, the calls of a campaign. Read from indexes that may lag by a moment.
+
+use dialpool_domain::call::Call;
+use dialpool_domain::campaign::Campaign;
+use dialpool_domain::{CampaignId, CompanyId, Timestamp};
+
+use crate::campaigns::{calls_of, company_index};
+use crate::items::{CallItem, CampaignItem};
+use crate::transaction::{IntoAttribute, Item};
+use crate::{Store, StoreError, items};
+
+/// A part of a list, the newest first, and where the next part starts.
+#[derive(Debug)]
+pub struct Page<T> {
+    /// The entries.
+    pub entries: Vec<T>,
+    /// Where the next page starts: behind this moment and id; none: this was the last.
+    pub next: Option<(Timestamp, String)>,
+}
+
+impl Store {
+    /// The campaigns of a company, the newest first, from behind `after` on.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn campaigns(
+        &self,
+        company: &CompanyId,
+        after: Option<(Timestamp, CampaignId)>,
+        limit: u32,
+    ) -> Result<Page<Campaign>, StoreError> {
+        let partition = company_index("CAMP", company);
+        let after = after.map(|(at, id)| (at, crate::keys::campaign(&id)));
+        let (found, more) = self.listed("by_company", "company_index", &partition, after, limit).await?;
+        let campaigns = found
+            .into_iter()
+            .map(|item| items::read::<CampaignItem>("campaign", item).map(Campaign::from))
+            .collect::<Result<Vec<_>, _>>()?;
+        let next = campaigns.last().filter(|_| more).map(|last| (last.created_at, last.id.to_string()));
+        Ok(Page { entries: campaigns, next })
+    }
+
+    /// The calls of a company, or of one of its campaigns, the newest first, from behind `after` on.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn calls(
+        &self,
+        company: &CompanyId,
+        campaign: Option<&CampaignId>,
+        after: Option<(Timestamp, dialpool_domain::CallId)>,
+        limit: u32,
+    ) -> Result<Page<Call>, StoreError> {
+        let (index, attribute, partition) = match campaign {
+            Some(campaign) => ("by_campaign", "campaign_index", calls_of(campaign)),
+            None => ("by_company", "company_index", company_index("CALL", company)),
+        };
+        let after = after.map(|(at, id)| (at, crate::keys::call(&id)));
+        let (found, more) = self.listed(index, attribute, &partition, after, limit).await?;
+        let calls = found
+            .into_iter()
+            .map(|item| items::read::<CallItem>("call", item).map(Call::from))
+            .collect::<Result<Vec<_>, _>>()?;
+        let next = calls.last().filter(|_| more).map(|last| (last.claimed_at, last.id.to_string()));
+        Ok(Page { entries: calls.into_iter().filter(|call| call.company == *company).collect(), next })
+    }
+
+    /// The items that an index has in a partition, the newest first, and whether there are more.
+    async fn listed(
+        &self,
+        index: &str,
+        attribute: &str,
+        partition: &str,
+        after: Option<(Timestamp, Item)>,
+        limit: u32,
+    ) -> Result<(Vec<Item>, bool), StoreError> {
+        let from = after.map(|(at, mut key)| {
+            key.insert(attribute.to_owned(), partition.into_attribute());
+            key.insert("created_at".to_owned(), at.into_attribute());
+            key
+        });
+        let page = self
+            .client
+            .query()
+            .table_name(&self.tables.dialing)
+            .index_name(index)
+            .key_condition_expression("#partition = :partition")
+            .expression_attribute_names("#partition", attribute)
+            .expression_attribute_values(":partition", partition.into_attribute())
+            .set_exclusive_start_key(from)
+            .scan_index_forward(false)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send()
+            .await?;
+        let more = page.last_evaluated_key.is_some();
+        let keys: Vec<Item> = page
+            .items
+            .unwrap_or_default()
+            .into_iter()
+            .map(|mut row| ["pk", "sk"].into_iter().filter_map(|part| row.remove_entry(part)).collect())
+            .collect();
+        let mut found = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(100) {
+            found.extend(self.get_some(&self.tables.dialing, keys.to_vec(), None).await?);
+        }
+        let created = |item: &Item| item.get("created_at").and_then(|at| at.as_n().ok()).cloned();
+        found.sort_by_key(|item| std::cmp::Reverse((created(item), format!("{:?}", item.get("pk")))));
+        Ok((found, more))
+    }
+}
