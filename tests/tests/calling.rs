@@ -288,6 +288,39 @@ async fn companies_share_the_lines_of_an_account() {
     assert!(waited[2] < Duration::from_mins(2), "three lines within two minutes: {waited:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_campaign_of_the_providers_own_is_answered_by_the_same_rules() {
+    let world = World::starting("2026-03-02T22:00:00Z", |_| {}).await;
+    with_numbers(&world, 1).await;
+    let question: Value =
+        serde_json::from_str(include_str!("../../events/vapi/campaign-predial.json")).expect("a question");
+    let secret = [("x-vapi-secret", "local-webhook-secret")];
+    let ask = async || {
+        let answer = world.send_with("POST", "/v1/webhooks/vapi", question.clone(), &secret).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json["eligible"].as_bool().expect("an answer")
+    };
+    let agreed = json!({ "phone": "+16465550100", "kind": "express_written", "evidence": "form 1" });
+    let stop = json!({ "reason": "test" });
+
+    let mut answers = vec![("nothing is known", ask().await)];
+    world.send("POST", "/v1/consents", agreed).await;
+    answers.push(("agreed", ask().await));
+    world.send("PUT", "/v1/stops", stop).await;
+    answers.push(("stopped", ask().await));
+    world.send("DELETE", "/v1/stops", Value::Null).await;
+    answers.extend([("twice", ask().await), ("three times", ask().await), ("too often", ask().await)]);
+    world.pass(Duration::from_hours(5)).await;
+    answers.push(("at night", ask().await));
+    world.pass(Duration::from_hours(20)).await;
+    answers.push(("the next day", ask().await));
+    world.send("POST", "/v1/suppressions", json!({ "phone": "+16465550100" })).await;
+    answers.push(("suppressed", ask().await));
+
+    let yes: Vec<&str> = answers.iter().filter(|(_, yes)| *yes).map(|(when, _)| *when).collect();
+    assert_eq!(yes, ["agreed", "twice", "three times", "the next day"], "{answers:?}");
+}
+
 /// What a preflight says is what a campaign then does.
 #[tokio::test(start_paused = true)]
 async fn a_preflight_says_what_the_campaign_then_does() {

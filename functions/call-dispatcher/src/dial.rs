@@ -1,7 +1,7 @@
 //! From a free line to a call that the provider took.
 
 use dialpool_domain::call::{Call, CallReport, CallState, FIRST_LOOK_AFTER, SEND_WITHIN, START_WITHIN};
-use dialpool_domain::campaign::{Campaign, CampaignStatus};
+use dialpool_domain::campaign::{Campaign, CampaignStatus, Voicemail};
 use dialpool_domain::contact::{Contact, ContactState};
 use dialpool_domain::dialable::{self, Callee, Person, Verdict};
 use dialpool_domain::event::Cause;
@@ -371,6 +371,7 @@ impl CallDispatcher {
             lead: &contact.lead,
             earliest_at: now,
             latest_at: call.start_by,
+            leave_voicemail: campaign.policy.voicemail == Voicemail::Leave,
             webhook: &self.webhook,
         };
         let answer = self.vapi.place_call(&request).await;

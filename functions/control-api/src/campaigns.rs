@@ -42,7 +42,6 @@ pub(crate) async fn create(
             mode: request.mode,
             consent_required: request.consent_required,
             voicemail: request.voicemail,
-            from_number: request.from_number,
         },
     };
     api.store.create_campaign(&caller.cause(), &new).await?;

@@ -27,7 +27,6 @@ pub(crate) struct CampaignRequest {
     pub(crate) consent_required: ConsentRequired,
     #[serde(default)]
     pub(crate) voicemail: Voicemail,
-    pub(crate) from_number: Option<PhoneNumber>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -11,13 +11,14 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use dialpool_domain::CallId;
 use dialpool_domain::call::CallState;
 use dialpool_domain::event::Cause;
+use dialpool_domain::outcome::Outcome;
 use dialpool_domain::retry::RetryPolicy;
 use dialpool_domain::time::Duration;
 use dialpool_dynamo::{Ended, Moved, PhoneHasher, Settlement, Store, StoreError, Suppressed, Told};
 use dialpool_providers::vapi::webhook::{Kind, UnreadableWebhook, Webhook, without_secrets};
 use dialpool_runtime::jobs::{DialJob, InboxBody, InboxMessage};
 use dialpool_runtime::{Queue, QueueError, Start, StartError, queue};
-use tracing::info;
+use tracing::{info, warn};
 
 /// The provider is asked how a call ended when its report has not come by then.
 const ASK_FOR_REASON_AFTER: Duration = Duration::from_mins(1);
@@ -102,7 +103,10 @@ impl InboxWorker {
         let provider_call_id = webhook.provider_call_id.as_deref();
         let told = match &webhook.kind {
             Kind::EndOfCallReport { .. } => Told::All,
-            Kind::StatusUpdate { .. } | Kind::AssistantRequest { .. } | Kind::Other { .. } => Told::End,
+            Kind::StatusUpdate { .. }
+            | Kind::AssistantRequest { .. }
+            | Kind::Predial
+            | Kind::Other { .. } => Told::End,
         };
         match webhook.kind {
             // How a call ended decides what comes next: an end without its reason waits for the report.
@@ -127,7 +131,7 @@ impl InboxWorker {
             Kind::StatusUpdate { state, .. } | Kind::EndOfCallReport { state, .. } => {
                 self.advance(&cause, &call_id, state, provider_call_id).await
             }
-            Kind::AssistantRequest { .. } | Kind::Other { .. } => Ok(()),
+            Kind::AssistantRequest { .. } | Kind::Predial | Kind::Other { .. } => Ok(()),
         }
     }
 
@@ -166,6 +170,10 @@ impl InboxWorker {
         let call = match self.store.end_call(cause, settlement).await? {
             Ended::Applied { call, .. } => {
                 info!(call.id = %call.id, "call {} is {}", call.id, call.state);
+                if call.report.outcome == Some(Outcome::Other) {
+                    // `UnknownEndedReasonAlarm` counts these lines by their first words.
+                    warn!(call.id = %call.id, "unknown ended reason {:?} of call {}", call.report.ended_reason, call.id);
+                }
                 call
             }
             Ended::AlreadyOver(call) => call,

@@ -4,13 +4,19 @@
 //! acknowledged. What the body says is the inbox worker's business: even one that nobody can read is kept.
 //!
 //! Questions that the provider waits for are answered here: an assistant request (an inbound call needs an assistant) gets
-//! the assistant that spoke last from the number called, while a lead holds it.
+//! the assistant that spoke last from the number called, while a lead holds it; a campaign of the provider's own that asks
+//! whether it may call somebody is answered by the rules by which Dialpool itself dials, and a yes is counted as a call.
 
 use axum::extract::{FromRef, State};
 use axum::http::HeaderMap;
 use axum::routing::post;
 use axum::{Json, Router};
-use dialpool_domain::TraceId;
+use dialpool_domain::consent::ConsentRequired;
+use dialpool_domain::contact::Address;
+use dialpool_domain::dialable::{self, Callee, Verdict};
+use dialpool_domain::rules::Rules;
+use dialpool_domain::{PhoneNumber, Timestamp, TraceId};
+use dialpool_dynamo::{Lines, PhoneHasher};
 use dialpool_providers::vapi::webhook::{Kind, Webhook};
 use dialpool_providers::vapi::webhook_auth::WebhookAuth;
 use dialpool_runtime::http::{Api, Problem, RawBody, edge};
@@ -32,6 +38,7 @@ struct WebhookIngress {
     api: Api,
     auth: WebhookAuth,
     inbox: Queue,
+    hasher: PhoneHasher,
 }
 
 /// The routes of the function.
@@ -44,6 +51,7 @@ pub fn router(start: &Start) -> Result<Router, StartError> {
         api: Api::new(start)?,
         auth: WebhookAuth::new(vec![secret]),
         inbox: start.queue("INBOX_QUEUE_URL")?,
+        hasher: start.phone_hasher()?,
     };
     let routes = Router::new().route("/v1/webhooks/vapi", post(vapi)).with_state(state);
     Ok(edge(routes, start.entropy.clone(), BODY_LIMIT_BYTES))
@@ -60,8 +68,18 @@ async fn vapi(
         warn!("a webhook was not authenticated: {error}");
         Problem::unauthenticated("no valid X-Vapi-Secret, bearer token or signature")
     })?;
-    if let Ok(Webhook { kind: Kind::AssistantRequest { called, .. }, .. }) = Webhook::parse(&body) {
-        return answer_assistant_request(&state.api, called).await;
+    match Webhook::parse(&body) {
+        Ok(Webhook { kind: Kind::AssistantRequest { called, .. }, .. }) => {
+            return answer_assistant_request(&state.api, called).await;
+        }
+        Ok(Webhook { kind: Kind::Predial, our_number, their_number, .. }) => {
+            let eligible = match our_number.zip(their_number) {
+                Some((ours, theirs)) => state.may_call(now, &ours, &theirs).await?,
+                None => false,
+            };
+            return Ok(Json(json!({ "eligible": eligible })));
+        }
+        Ok(_) | Err(_) => {}
     }
     let body = match std::str::from_utf8(&body) {
         Ok(text) if text.len() <= INLINE_BYTES => InboxBody::Inline(text.to_owned()),
@@ -76,11 +94,38 @@ async fn vapi(
     Ok(Json(json!({})))
 }
 
+impl WebhookIngress {
+    /// Whether `theirs` may be called from `ours` now. What is not known is not dialed: the owner of the number, the place of the
+    /// person, an express written consent in the ledger.
+    async fn may_call(
+        &self,
+        now: Timestamp,
+        ours: &PhoneNumber,
+        theirs: &PhoneNumber,
+    ) -> Result<bool, Problem> {
+        let store = &self.api.store;
+        let Some(owner) = store.owner_of(now, ours).await? else { return Ok(false) };
+        let company = Lines::Company(owner.company.clone());
+        let account = Lines::Account("vapi".to_owned());
+        let (company, account) = tokio::try_join!(store.lines(&company), store.lines(&account))?;
+        let (Some(company), Some(account)) = (company, account) else { return Ok(false) };
+        let hash = self.hasher.hash(theirs);
+        let permitted = store.permit_call(now, &owner.company, &hash, |person| {
+            let callee = Callee { phone: theirs, address: &Address::default(), consent: None, person };
+            match dialable::judge(Rules::united_states(), ConsentRequired::default(), callee, now) {
+                Verdict::Now(basis, _) => [&company, &account].into_iter().all(|lines| {
+                    let stopped = |state| lines.stopped_states().contains(state);
+                    lines.stopped().is_none() && !basis.states.iter().any(stopped)
+                }),
+                Verdict::Later(..) | Verdict::Never(..) => false,
+            }
+        });
+        Ok(permitted.await?)
+    }
+}
+
 /// The answer that the provider expects: an assistant's id, or what to say before it hangs up.
-async fn answer_assistant_request(
-    api: &Api,
-    called: Option<dialpool_domain::PhoneNumber>,
-) -> Result<Json<Value>, Problem> {
+async fn answer_assistant_request(api: &Api, called: Option<PhoneNumber>) -> Result<Json<Value>, Problem> {
     let owner = match called {
         Some(number) => api.store.owner_of(api.clock.now(), &number).await?,
         None => None,

@@ -12,13 +12,14 @@ use serde_json::{Map, Value, json};
 use serde_norway::Value as Yaml;
 
 /// Resources that change nothing of what runs on one machine.
-const INERT: [&str; 8] = [
+const INERT: [&str; 9] = [
     "AWS::CloudWatch::Alarm",
     "AWS::CloudWatch::Dashboard",
     "AWS::Events::Archive",
     "AWS::IAM::ManagedPolicy",
     "AWS::IAM::Role",
     "AWS::Logs::LogGroup",
+    "AWS::Logs::MetricFilter",
     "AWS::SQS::QueuePolicy",
     "AWS::Serverless::HttpApi",
 ];

@@ -287,7 +287,11 @@ async fn everything_arrives(world: &World) {
 
     let inbound = include_str!("../../../events/vapi/assistant-request.json");
     let large = json!({ "message": { "type": "hang", "padding": "x".repeat(300 * 1024) } }).to_string();
-    for body in [inbound, &large] {
+    let predial = include_str!("../../../events/vapi/campaign-predial.json");
+    let agreed = json!({ "phone": "+16465550100", "kind": "express_written", "evidence": "form 8" });
+    assert_eq!(world.ask("/v1/consents", &agreed).await.0, 201);
+    let predial = predial.replace("+12125550100", "+14155550101");
+    for body in [inbound, &large, &predial] {
         assert_eq!(world.post("/v1/webhooks/vapi", "application/json", body).await.0, 200);
     }
     pass(Duration::from_hours(2)).await;

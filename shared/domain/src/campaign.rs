@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::consent::ConsentRequired;
 use crate::pool::HoldHours;
-use crate::{CampaignId, CompanyId, PhoneNumber, Timestamp, Usd};
+use crate::{CampaignId, CompanyId, Timestamp, Usd};
 
 /// Where a campaign stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,7 +142,7 @@ pub enum Voicemail {
 }
 
 /// How a campaign calls.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Policy {
     /// In which order lines are filled.
@@ -151,9 +151,6 @@ pub struct Policy {
     pub consent_required: ConsentRequired,
     /// What the assistant does when a machine answers.
     pub voicemail: Voicemail,
-    /// The one number that calls; none: one of the pool for each lead.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub from_number: Option<PhoneNumber>,
 }
 
 /// What a campaign is made of.

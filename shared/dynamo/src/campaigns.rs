@@ -75,7 +75,7 @@ impl Store {
             campaign_status: CampaignStatus::Created,
             cap: new.cap,
             hold_hours: new.hold,
-            policy: new.policy.clone(),
+            policy: new.policy,
             batch_left: 0,
             created_at: cause.at,
             running_shard: None,

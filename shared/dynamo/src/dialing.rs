@@ -323,6 +323,31 @@ impl Store {
         Ok(person.known(everywhere))
     }
 
+    /// Counts a call that the provider places by itself, if `may` says that it may be made. Whoever is second counts the first.
+    ///
+    /// # Errors
+    /// When the store gives no answer: then the call is not to be made.
+    pub async fn permit_call(
+        &self,
+        now: Timestamp,
+        company: &CompanyId,
+        hash: &str,
+        may: impl Fn(&Person) -> bool,
+    ) -> Result<bool, StoreError> {
+        for _round in 0..ROUNDS {
+            let (person, everywhere) =
+                tokio::try_join!(self.person(company, hash), self.is_suppressed_everywhere(hash))?;
+            if person.active_call.is_some() || !may(&person.clone().known(everywhere)) {
+                return Ok(false);
+            }
+            let counted = called_now(&self.tables.dialing, company, hash, person, None, now)?;
+            if let Transacted::Done = self.transact(vec![counted]).await? {
+                return Ok(true);
+            }
+        }
+        Err(StoreError::Busy(format!("a person changed under {ROUNDS} attempts to count a call")))
+    }
+
     /// What a company knows of a number; nothing, when it was never called.
     pub(crate) async fn person(&self, company: &CompanyId, hash: &str) -> Result<PersonItem, StoreError> {
         let item = self.get("person", &self.tables.dialing, keys::person(company, hash)).await?;
@@ -366,7 +391,7 @@ impl Store {
             take_line(dialing, keys::account_line(&claim.line.account), call, states, claim.line.outbound),
             take_line(dialing, keys::company_line(&campaign.company), call, states, settings.lines),
             Write::check(dialing, keys::suppressed_everywhere(hash), "attribute_not_exists(pk)"),
-            called_now(dialing, &campaign.company, hash, person, call, cause.at)?,
+            called_now(dialing, &campaign.company, hash, person, Some(call), cause.at)?,
             number
                 .set("active_call = :call, last_assistant = :assistant")
                 .becomes(used)?
@@ -638,21 +663,23 @@ fn called_now(
     company: &CompanyId,
     hash: &str,
     read: PersonItem,
-    call: &CallItem,
+    call: Option<&CallItem>,
     now: Timestamp,
 ) -> Result<Write, StoreError> {
     let mut begun = read.begun;
     begun.retain(|at| now.since(Timestamp::from_millis(*at)) < Frequency::SPAN);
     begun.push(now.as_millis());
-    let write = Write::update(
-        table,
-        keys::person(company, hash),
-        "SET begun = :begun, active_call = :call, item_version = :next",
-    );
-    Ok(as_read(write, read.item_version)
+    let expression = match call {
+        Some(_) => "SET begun = :begun, item_version = :next, active_call = :call",
+        None => "SET begun = :begun, item_version = :next",
+    };
+    let write = as_read(Write::update(table, keys::person(company, hash), expression), read.item_version)
         .value(":begun", items::attribute("person", &begun)?)
-        .value(":call", call.call_id.as_str())
-        .value(":next", read.item_version + 1))
+        .value(":next", read.item_version + 1);
+    Ok(match call {
+        Some(call) => write.value(":call", call.call_id.as_str()),
+        None => write,
+    })
 }
 
 /// The write, refused unless the item has that version; 0: unless it is not there.

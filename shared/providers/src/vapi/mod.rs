@@ -80,6 +80,8 @@ pub struct NewCall<'a> {
     pub earliest_at: Timestamp,
     /// The provider must not start the call later: the end of the legal window, or sooner.
     pub latest_at: Timestamp,
+    /// Whether a message is left when a machine answers; else the call ends there.
+    pub leave_voicemail: bool,
     /// Where reports of the call go.
     pub webhook: &'a WebhookTarget,
 }

@@ -72,6 +72,7 @@ pub(super) fn with_new_call<T>(credential_id: Option<&str>, with: impl FnOnce(&N
         lead: &"crm:0123456789-0123456789-0123456789-0123456789".parse().unwrap(),
         earliest_at: NOW,
         latest_at: NOW + dialpool_domain::call::START_WITHIN,
+        leave_voicemail: false,
         webhook: &webhook,
     })
 }
@@ -96,6 +97,7 @@ async fn place_with(vapi: &Vapi) -> PlaceCall {
         lead: &"lead-7".parse().unwrap(),
         earliest_at: NOW,
         latest_at: NOW,
+        leave_voicemail: true,
         webhook: &webhook,
     })
     .await
@@ -138,7 +140,8 @@ fn the_request_for_a_call() {
         "serverMessages": [
           "status-update",
           "end-of-call-report"
-        ]
+        ],
+        "voicemailMessage": ""
       },
       "customer": {
         "externalId": "crm:0123456789-0123456789-0123456789-012",

@@ -16,7 +16,6 @@ const TYPES: &[&str] = &[
     "call.delete.failed",
     "call.deleted",
     "call.endpointing.request",
-    "campaign.predial",
     "chat.created",
     "chat.deleted",
     "conversation-update",
@@ -78,6 +77,8 @@ pub enum Kind {
         /// What became of it.
         report: CallReport,
     },
+    /// A campaign of the provider's own asks whether it may call `their_number` from `our_number`.
+    Predial,
     /// Somebody calls one of our numbers, and the provider waits 7.5 s to be told which assistant speaks.
     AssistantRequest {
         /// Our number.
@@ -141,6 +142,7 @@ impl Webhook {
                 let (called, caller) = (our_number.clone(), their_number.clone());
                 (None, Kind::AssistantRequest { called, caller })
             }
+            "campaign.predial" => (None, Kind::Predial),
             known if TYPES.contains(&known) => {
                 let text = call.and_then(|call| call.metadata_call_id().or(call.name.as_deref()));
                 (text.and_then(|text| text.parse().ok()), Kind::Other { message_type: message.kind })

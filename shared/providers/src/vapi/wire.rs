@@ -52,6 +52,9 @@ struct SchedulePlan {
 
 #[derive(Serialize)]
 struct NewOverrides<'a> {
+    /// What is said to a machine; empty: nothing, and the call ends. Absent: what the assistant is configured with.
+    #[serde(rename = "voicemailMessage", skip_serializing_if = "Option::is_none")]
+    voicemail_message: Option<&'static str>,
     metadata: NewMetadata<'a>,
     server: Server<'a>,
     /// What the server is told of. Without it every word that is said comes as a message of its own.
@@ -113,6 +116,7 @@ impl<'a> CreateCall<'a> {
             },
             schedule_plan: SchedulePlan { earliest_at: call.earliest_at, latest_at: call.latest_at },
             assistant_overrides: NewOverrides {
+                voicemail_message: (!call.leave_voicemail).then_some(""),
                 metadata: NewMetadata {
                     call_id: call.call_id.as_str(),
                     company: call.company.as_str(),
