@@ -289,6 +289,27 @@ async fn companies_share_the_lines_of_an_account() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_provider_that_fails_is_left_alone_and_tried_again() {
+    let world = World::with(|settings| {
+        settings.simulator.error_before_rate = 1.0;
+        settings.simulator.answer_rate = 1.0;
+    })
+    .await;
+    with_numbers(&world, 30).await;
+    world.campaign(8, &people(0, 20)).await;
+
+    world.pass(Duration::from_mins(30)).await;
+    let during = claims(&world).await.len();
+    world.local.simulator.set_faults(false);
+    world.pass(Duration::from_hours(3)).await;
+
+    // Five until it opens, and one each time that it is tried.
+    assert!((5..=12).contains(&during), "{during} calls were claimed in half an hour");
+    assert!(world.is_over().await);
+    assert_eq!(world.violations(Stage::Finished).await, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_campaign_of_the_providers_own_is_answered_by_the_same_rules() {
     let world = World::starting("2026-03-02T22:00:00Z", |_| {}).await;
     with_numbers(&world, 1).await;

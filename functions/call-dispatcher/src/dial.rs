@@ -51,6 +51,17 @@ enum Tried {
     Full,
 }
 
+/// Whether the provider is at fault; none: its answer says nothing of that.
+fn is_fault(answer: &PlaceCall) -> Option<bool> {
+    match answer {
+        PlaceCall::Accepted { .. } => Some(false),
+        PlaceCall::Refused { kind: RefusalKind::Unauthorized, .. }
+        | PlaceCall::NotSent { .. }
+        | PlaceCall::Unknown { .. } => Some(true),
+        PlaceCall::Refused { kind: RefusalKind::Capacity | RefusalKind::Invalid, .. } => None,
+    }
+}
+
 impl CallDispatcher {
     /// Dials the contact of a campaign that is due longest, if a line is free, and asks for the next dial then: so one job
     /// fills all lines, and where nothing can be dialed one job is all that is spent. A line that the campaign does not use
@@ -79,6 +90,10 @@ impl CallDispatcher {
         if let Some(other) = lines.turn_of_another(now, &campaign) {
             self.store.wait_for_line(now, &self.line.account, &campaign).await?;
             return self.ask_for_dial(other, trace_id, Duration::ZERO).await;
+        }
+        if !self.store.may_ask_provider(now, &self.line.account).await? {
+            // The breaker is open: the pacer comes again.
+            return Ok(());
         }
         match self.dial_one(&campaign, &due, trace_id).await? {
             Tried::Dialed => {
@@ -238,7 +253,7 @@ impl CallDispatcher {
             Verdict::Never(reason, unknown) => {
                 let why = unknown.map_or_else(|| reason.as_str().to_owned(), |unknown| unknown.to_string());
                 info!(campaign.id = %campaign.id, "{:?} is not dialed: {why}", contact.phone);
-                self.store.finish_contact(cause, campaign, contact, reason).await?;
+                self.never(cause, campaign, contact, reason).await?;
                 Ok(None)
             }
         }
@@ -294,8 +309,8 @@ impl CallDispatcher {
                 self.store.defer_contact(&campaign.id, contact, cause.at + PERSON_BUSY).await?;
                 Ok(Tried::Passed)
             }
-            Claimed::Suppressed => self.never(cause, campaign, contact, hold, DoneReason::Suppressed).await,
-            Claimed::NoConsent => self.never(cause, campaign, contact, hold, DoneReason::NoConsent).await,
+            Claimed::Suppressed => self.never(cause, campaign, contact, DoneReason::Suppressed).await,
+            Claimed::NoConsent => self.never(cause, campaign, contact, DoneReason::NoConsent).await,
             Claimed::NumberNotAtProvider => {
                 error!("number {:?} has no id at the provider: import it with its vapi_id", hold.number);
                 self.store.defer_contact(&campaign.id, contact, cause.at + WAIT_FOR_OPERATOR).await?;
@@ -304,21 +319,18 @@ impl CallDispatcher {
         }
     }
 
-    /// The contact is not called: its number is free for others.
+    /// The contact is not called. Who opted out holds no number either.
     async fn never(
         &self,
         cause: &Cause,
         campaign: &Campaign,
         contact: &Contact,
-        hold: &Hold,
         reason: DoneReason,
     ) -> Result<Tried, DispatchError> {
-        let why = match reason {
-            DoneReason::Suppressed => ReleaseReason::OptedOut,
-            _ => ReleaseReason::Canceled,
-        };
-        // The hold first: a contact that is finished is not looked at again.
-        let _: Changed = self.store.release(cause, &campaign.company, &hold.assignment_id, why).await?;
+        if reason == DoneReason::Suppressed {
+            // The hold first: a contact that is finished is not looked at again.
+            self.store.release_opted_out(cause, &campaign.company, &contact.lead).await?;
+        }
         self.store.finish_contact(cause, campaign, contact, reason).await?;
         Ok(Tried::Passed)
     }
@@ -376,6 +388,9 @@ impl CallDispatcher {
         };
         let answer = self.vapi.place_call(&request).await;
         let cause = &self.cause(&cause.trace_id);
+        if let Some(fault) = is_fault(&answer) {
+            self.note_provider(cause, fault).await?;
+        }
         match answer {
             PlaceCall::Accepted { provider_call_id } => {
                 info!(call.id = %call.id, "call {} is {provider_call_id} at the provider", call.id);
@@ -413,6 +428,15 @@ impl CallDispatcher {
                 Ok(true)
             }
         }
+    }
+
+    /// Counts an answer of the provider, or the want of one.
+    async fn note_provider(&self, cause: &Cause, fault: bool) -> Result<(), DispatchError> {
+        if let Some(until) = self.store.asked_provider(cause.at, &self.line.account, fault).await? {
+            // `BreakerOpenAlarm` counts these lines by their first words.
+            error!("breaker open until {until}: the provider fails");
+        }
+        Ok(())
     }
 
     /// Ends a call that certainly was not placed. Asks for no dial: the provider would not take that one either.

@@ -255,12 +255,28 @@ impl Books {
             .items_of("DialingTable", "CAMPAIGN")
             .map(|item| (text(item, "campaign_id"), item["cap"].as_u64().unwrap_or(0)))
             .collect();
+        let over: BTreeMap<String, Timestamp> = self
+            .events
+            .iter()
+            .filter(|event| {
+                matches!(
+                    event.data,
+                    EventData::CallEnded(_)
+                        | EventData::CallFailed(_)
+                        | EventData::CallCanceled(_)
+                        | EventData::CallTimedOut(_)
+                )
+            })
+            .map(|event| (event.aggregate.key(), event.time))
+            .collect();
         // Of changes in the same millisecond, the ends come first: a slot is freed before it is taken again.
         let mut events: Vec<&Event> = self.events.iter().collect();
         events.sort_by_key(|event| (event.time, matches!(event.data, EventData::CallClaimed { .. })));
         for event in events {
             let call = event.aggregate.key();
             match &event.data {
+                // A call that was over in the millisecond in which it was claimed takes no time.
+                EventData::CallClaimed { .. } if over.get(&call) == Some(&event.time) => {}
                 EventData::CallClaimed { campaign_id, .. } => {
                     campaign_of.insert(call.clone(), campaign_id.clone());
                     let active = active.entry(campaign_id.clone()).or_default();

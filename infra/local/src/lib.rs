@@ -1,6 +1,7 @@
 //! Dialpool on one machine: the stack of `infra/template.yaml` in one process, with nothing else installed.
 
 pub mod audit;
+mod campaign_view;
 pub mod demo;
 pub mod engine;
 pub mod import;

@@ -33,6 +33,23 @@ enum Action {
         #[arg(long)]
         watch: bool,
     },
+    /// Looks at a campaign.
+    #[command(subcommand)]
+    Campaign(CampaignAction),
+    /// Says who of a file of leads may be called now, later, or never, and what calling them takes. Changes nothing.
+    Preflight {
+        /// CSV with a header line, or a JSON array of objects, as for `import leads`.
+        file: PathBuf,
+        /// Who would call them.
+        #[arg(long, default_value = "demo")]
+        company: CompanyId,
+        /// Calls at once.
+        #[arg(long, default_value_t = 8)]
+        cap: u32,
+        /// The people need not have agreed to be called.
+        #[arg(long)]
+        without_consent: bool,
+    },
     /// Makes a company, or another key to one; prints the key, which is shown only once.
     Key {
         /// The company: 1 to 40 of a-z, 0-9, - and _.
@@ -50,6 +67,15 @@ enum Action {
         /// The same seed gives the same demo.
         #[arg(long, default_value_t = 1)]
         seed: u64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum CampaignAction {
+    /// Draws it every two seconds: lines busy, outcomes, cost, when it ends.
+    Watch {
+        /// The campaign.
+        id: CampaignId,
     },
 }
 
@@ -119,6 +145,13 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Action::Pool { company, watch } => {
             real_time()?.block_on(serve::show_pool(&place, &company, watch)).map(|()| ExitCode::SUCCESS)
+        }
+        Action::Campaign(CampaignAction::Watch { id }) => {
+            real_time()?.block_on(serve::watch_campaign(&place, &id)).map(|()| ExitCode::SUCCESS)
+        }
+        Action::Preflight { file, company, cap, without_consent } => {
+            let looked = serve::preflight(&place, &file, &company, cap, without_consent);
+            real_time()?.block_on(looked).map(|()| ExitCode::SUCCESS)
         }
         Action::Key { revoke: Some(key_id), .. } => {
             real_time()?.block_on(serve::revoke_key(&place, &key_id)).map(|()| ExitCode::SUCCESS)

@@ -12,12 +12,15 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
+use control_api::{Ahead, Plan, look_ahead};
 use dialpool_domain::campaign::{Cap, NewCampaign, Policy};
+use dialpool_domain::consent::ConsentRequired;
+use dialpool_domain::contact::NewContact;
 use dialpool_domain::event::Cause;
 use dialpool_domain::pool::HoldHours;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CampaignId, CompanyId, Timestamp, TraceId};
-use dialpool_dynamo::{Company, Store, Tables};
+use dialpool_dynamo::{Company, PhoneHasher, Store, Tables};
 use dialpool_providers::http::{Roots, Transport};
 use dialpool_runtime::http::issue_api_key;
 use dialpool_runtime::{Clock, Entropy};
@@ -28,7 +31,7 @@ use crate::local::TEMPLATE;
 use crate::simulator::{CallJournal, Config, Simulator};
 use crate::stack::{Loopback, Options, Stack, transport_to};
 use crate::template::Template;
-use crate::{import, pool_view};
+use crate::{campaign_view, import, pool_view};
 
 /// Where the stack is kept and what it is made of.
 #[derive(Debug, Clone, Args)]
@@ -64,6 +67,9 @@ pub struct ServeOptions {
 
 const PORT: u16 = 7700;
 
+/// Where the folder keeps the key of the suppression lists.
+const PHONE_HASH_SECRET: &str = "secret/phone-hash";
+
 impl Place {
     fn template(&self) -> anyhow::Result<Template> {
         match &self.template {
@@ -75,6 +81,18 @@ impl Place {
     fn engine(&self, clock: Clock) -> anyhow::Result<Engine> {
         let opened = Engine::in_folder(&self.folder, clock);
         opened.with_context(|| format!("failed to open the local stack in {}", self.folder.display()))
+    }
+
+    /// What names numbers on suppression lists: `PHONE_HASH_KEY` when that is set, else the folder's.
+    fn hasher(&self) -> anyhow::Result<PhoneHasher> {
+        let key = match std::env::var("PHONE_HASH_KEY") {
+            Ok(key) if !key.is_empty() => key,
+            _ => {
+                let entropy = Entropy::system().map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+                remembered_secret(&self.engine(Clock::system())?, PHONE_HASH_SECRET, &entropy)?
+            }
+        };
+        Ok(PhoneHasher::new(key.into()))
     }
 
     /// The tables: at `AWS_ENDPOINT_URL` when that is set, else in the folder.
@@ -124,7 +142,7 @@ pub async fn serve(place: &Place, options: &ServeOptions) -> anyhow::Result<()> 
 
     let entropy = Entropy::system().map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
     let secret = remembered_secret(&engine, "secret/webhook", &entropy)?;
-    let hash_key = remembered_secret(&engine, "secret/phone-hash", &entropy)?;
+    let hash_key = remembered_secret(&engine, PHONE_HASH_SECRET, &entropy)?;
     let loopback = Loopback::default();
     let (provider, mut variables, simulated) = match &real_key {
         Some(key) => real_provider(key)?,
@@ -396,4 +414,48 @@ fn code(report: &control_api::Report) -> ExitCode {
 pub async fn show_pool(place: &Place, company: &CompanyId, watch: bool) -> anyhow::Result<()> {
     let store = place.store().await?;
     pool_view::show(&store, &clock(None, &place.folder)?, company, watch).await
+}
+
+/// Draws a campaign until it is over.
+///
+/// # Errors
+/// When there is no such campaign, or the store gives no answer.
+pub async fn watch_campaign(place: &Place, id: &CampaignId) -> anyhow::Result<()> {
+    let store = place.store().await?;
+    campaign_view::watch(&store, &clock(None, &place.folder)?, id).await
+}
+
+/// Looks ahead at a file of leads, and prints who may be called.
+///
+/// # Errors
+/// When the file cannot be read, the company is not known, or the store gives no answer.
+pub async fn preflight(
+    place: &Place,
+    file: &Path,
+    company: &CompanyId,
+    cap: u32,
+    without_consent: bool,
+) -> anyhow::Result<()> {
+    let accepted = import::contacts_of(file)?;
+    let store = place.store().await?;
+    let found = store.company(company).await?;
+    let company = found.ok_or_else(|| {
+        anyhow::anyhow!("company {company} is not known; make it with `dialpool key {company}`")
+    })?;
+    let now = clock(None, &place.folder)?.now();
+    let ahead = |(_, contact): (u64, NewContact)| Ahead {
+        phone: contact.phone,
+        address: contact.address,
+        consent: contact.consent,
+        due_at: now,
+    };
+    let contacts: Vec<Ahead> = accepted.rows.into_iter().map(ahead).collect();
+    let consent_required = if without_consent { ConsentRequired::None } else { ConsentRequired::default() };
+    let plan = Plan { company: &company, cap: cap.try_into()?, consent_required };
+    let looked = look_ahead(&store, &place.hasher()?, plan, &contacts, now).await?;
+    campaign_view::print_ahead(&looked);
+    for row in &accepted.refused {
+        println!("line {}: {} {}", row.line, row.field, row.reason);
+    }
+    Ok(())
 }

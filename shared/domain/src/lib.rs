@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock or draws a random number: time, ids and chance are arguments.
 //! Every value of a type in this crate is valid; text becomes such a value once, at the edge.
 
+pub mod breaker;
 pub mod call;
 pub mod campaign;
 pub mod consent;

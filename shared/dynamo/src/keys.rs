@@ -131,6 +131,10 @@ pub(crate) fn account_line(account: &str) -> Item {
     key(format!("ACCOUNT#{account}"), "LINE")
 }
 
+pub(crate) fn breaker(account: &str) -> Item {
+    key(format!("ACCOUNT#{account}"), "BREAKER")
+}
+
 /// The lines of a company, over all its campaigns.
 pub(crate) fn company_line(company: &CompanyId) -> Item {
     key(format!("CO#{company}"), "LINE")

@@ -5,6 +5,7 @@
 //! and [`StoreError::is_transient`] says whether trying again may help.
 
 mod batch;
+mod breaker;
 mod calls;
 mod campaigns;
 mod consent;

@@ -79,7 +79,10 @@ impl Store {
     }
 
     /// Frees the number of a lead that opted out. One that is on a call is freed when the call is over.
-    pub(crate) async fn release_opted_out(
+    ///
+    /// # Errors
+    /// When the store gives no answer; it can be repeated.
+    pub async fn release_opted_out(
         &self,
         cause: &Cause,
         company: &CompanyId,
