@@ -166,7 +166,7 @@ impl Run {
             hold: &hold,
             line: &LineLimits { account: "vapi".to_owned(), outbound: 7 },
             hasher: &hasher,
-            frequency: Frequency { per_24_h: 1_000, per_7_days: 1_000, per_30_days: 1_000 },
+            frequency: Frequency { per_24_h: 1_000, per_7_days: 1_000, per_30_days: 1_000, minutes_apart: 0 },
             legal_basis: &LegalBasis::of_hours(
                 rules,
                 &zones,

@@ -44,11 +44,13 @@ enum Tried {
     Passed,
     /// Every number is held by somebody else.
     NoNumber,
-    /// The lines of the account or of the company are taken: the campaign waits for its turn.
+    /// The lines of the account are taken: the campaign waits for its turn.
     NoLine,
-    /// The lines of the campaign are taken, it was paused, calling is stopped, or the provider takes no calls: the next end of a
-    /// call, or the pacer, tries again.
+    /// The lines of the campaign or of its company are taken, it was paused, or its calls are stopped: the next end of a call, or
+    /// the pacer, tries again.
     Full,
+    /// The provider takes no calls: nobody is asked to try now.
+    Refused,
 }
 
 /// Whether the provider is at fault; none: its answer says nothing of that.
@@ -85,10 +87,10 @@ impl CallDispatcher {
             return self.hand_on(&lines, campaign_id, trace_id).await;
         }
         if lines.taken() >= self.line.outbound as usize {
-            return Ok(self.store.wait_for_line(now, &self.line.account, &campaign).await?);
+            return Ok(self.store.wait_for_line(now, &self.line.account, &campaign, &lines).await?);
         }
         if let Some(other) = lines.turn_of_another(now, &campaign) {
-            self.store.wait_for_line(now, &self.line.account, &campaign).await?;
+            self.store.wait_for_line(now, &self.line.account, &campaign, &lines).await?;
             return self.ask_for_dial(other, trace_id, Duration::ZERO).await;
         }
         if !self.store.may_ask_provider(now, &self.line.account).await? {
@@ -102,11 +104,13 @@ impl CallDispatcher {
                 }
                 self.ask_for_dial(campaign_id, trace_id, Duration::ZERO).await
             }
-            Tried::NoLine => Ok(self.store.wait_for_line(now, &self.line.account, &campaign).await?),
+            Tried::NoLine => Ok(self.store.wait_for_line(now, &self.line.account, &campaign, &lines).await?),
             Tried::Passed if due.len() == CONTACTS_PER_JOB as usize => {
                 // None of those could be dialed, but there are more.
+                self.hand_on(&lines, campaign_id, trace_id).await?;
                 self.ask_for_dial(campaign_id, trace_id, Duration::from_secs(1)).await
             }
+            Tried::Refused => Ok(()),
             Tried::Passed | Tried::NoNumber | Tried::Full => {
                 self.hand_on(&lines, campaign_id, trace_id).await
             }
@@ -124,7 +128,7 @@ impl CallDispatcher {
             match self.try_contact(campaign, phone, trace_id).await? {
                 Tried::Passed => {}
                 Tried::NoNumber => return self.dial_one_that_holds_a_number(campaign, trace_id).await,
-                tried @ (Tried::Dialed | Tried::NoLine | Tried::Full) => return Ok(tried),
+                tried @ (Tried::Dialed | Tried::NoLine | Tried::Full | Tried::Refused) => return Ok(tried),
             }
         }
         Ok(Tried::Passed)
@@ -164,13 +168,13 @@ impl CallDispatcher {
             }
             match self.try_contact(campaign, &phone, trace_id).await? {
                 Tried::Passed | Tried::NoNumber => {}
-                tried @ (Tried::Dialed | Tried::NoLine | Tried::Full) => return Ok(tried),
+                tried @ (Tried::Dialed | Tried::NoLine | Tried::Full | Tried::Refused) => return Ok(tried),
             }
         }
         Ok(Tried::NoNumber)
     }
 
-    async fn ask_for_dial(
+    pub(crate) async fn ask_for_dial(
         &self,
         campaign_id: &CampaignId,
         trace_id: &TraceId,
@@ -203,7 +207,7 @@ impl CallDispatcher {
             return Ok(Tried::Full);
         }
         if lines.taken() >= company.lines as usize {
-            return Ok(Tried::NoLine);
+            return Ok(Tried::Full);
         }
         match &contact.state {
             ContactState::Pending { due_at } if *due_at <= cause.at => {}
@@ -282,7 +286,7 @@ impl CallDispatcher {
         match self.store.claim(cause, &claim).await? {
             Claimed::Placed(call) => {
                 let placed = self.place(cause, campaign, contact, &call).await?;
-                Ok(if placed { Tried::Dialed } else { Tried::Full })
+                Ok(if placed { Tried::Dialed } else { Tried::Refused })
             }
             Claimed::NotDue => Ok(Tried::Passed),
             Claimed::NumberLost => {
@@ -294,7 +298,7 @@ impl CallDispatcher {
                 self.wait_for_number(cause, campaign, contact, hold, until).await?;
                 Ok(Tried::Passed)
             }
-            Claimed::CampaignFull => Ok(Tried::Full),
+            Claimed::CampaignFull | Claimed::CompanyFull => Ok(Tried::Full),
             Claimed::NoLine => Ok(Tried::NoLine),
             Claimed::Stopped { everywhere: true } => Ok(Tried::Full),
             Claimed::Stopped { everywhere: false } => {
@@ -460,7 +464,7 @@ impl CallDispatcher {
         };
         match self.store.end_call(cause, &settlement).await? {
             Ended::OtherCall { known } => Err(DispatchError::SecondCall { call: call.id.clone(), known }),
-            Ended::Applied { .. } | Ended::AlreadyOver(_) | Ended::NotFound => Ok(()),
+            Ended::Applied { .. } | Ended::AlreadyOver(_) | Ended::GoesOn | Ended::NotFound => Ok(()),
         }
     }
 
@@ -485,13 +489,17 @@ impl CallDispatcher {
         };
         match self.store.end_call(cause, &settlement).await? {
             Ended::Applied { call, .. } | Ended::AlreadyOver(call) => {
+                if call.report.outcome == Some(Outcome::Other) {
+                    // `UnknownEndedReasonAlarm` counts these lines by their first words.
+                    warn!(call.id = %call.id, "unknown ended reason {:?} of call {}", call.report.ended_reason, call.id);
+                }
                 let job =
                     DialJob::Dial { campaign_id: call.campaign_id.clone(), trace_id: cause.trace_id.clone() };
                 self.dial_queue.send(&job, Duration::ZERO).await?;
                 Ok(())
             }
             Ended::OtherCall { known } => Err(DispatchError::SecondCall { call: call_id.clone(), known }),
-            Ended::NotFound => Ok(()),
+            Ended::GoesOn | Ended::NotFound => Ok(()),
         }
     }
 }

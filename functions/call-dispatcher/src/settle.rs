@@ -1,11 +1,13 @@
 //! What became of a call that is silent: the provider is asked, never told to call again.
 
-use dialpool_domain::call::{ABSENCE_PROVES_AFTER, Call, CallState, FIRST_LOOK_AFTER, SILENT_AFTER};
+use dialpool_domain::call::{
+    ABSENCE_PROVES_AFTER, Call, CallReport, CallState, FIRST_LOOK_AFTER, SILENT_AFTER,
+};
 use dialpool_domain::event::Cause;
 use dialpool_domain::outcome::Outcome;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CallId, Timestamp, TraceId};
-use dialpool_dynamo::{Moved, Told};
+use dialpool_dynamo::{Ended, Moved, Settlement, Told};
 use dialpool_providers::vapi::{ProviderCall, Withdrawn};
 use dialpool_runtime::jobs::DialJob;
 use tracing::{info, warn};
@@ -56,41 +58,56 @@ impl CallDispatcher {
     }
 
     /// Takes a call back that waits at the provider; one that rings is not cut off. One of which it is not known yet whether
-    /// the provider has it is looked at again.
+    /// the provider has it is looked at again, as long as the provider may start it.
     pub(crate) async fn withdraw(&self, call_id: &CallId, trace_id: &TraceId) -> Result<(), DispatchError> {
         let Some(call) = self.store.call(call_id).await? else { return Ok(()) };
         let cause = &self.cause(trace_id);
-        let withdrawn = match (call.state, &call.provider_call_id) {
-            (CallState::Accepted, Some(provider_call_id)) => self.vapi.withdraw(provider_call_id).await,
-            (CallState::Intent | CallState::Unknown | CallState::Accepted, _) => {
-                if cause.at.since(call.claimed_at) < ABSENCE_PROVES_AFTER {
-                    let job = DialJob::Withdraw { call_id: call_id.clone(), trace_id: trace_id.clone() };
-                    self.dial_queue.send(&job, WITHDRAW_AGAIN_AFTER).await?;
-                }
-                return Ok(());
+        let again = async || {
+            if cause.at < call.start_by {
+                let job = DialJob::Withdraw { call_id: call_id.clone(), trace_id: trace_id.clone() };
+                self.dial_queue.send(&job, WITHDRAW_AGAIN_AFTER).await?;
             }
-            (
-                CallState::Ringing
-                | CallState::InProgress
-                | CallState::Ended
-                | CallState::Failed
-                | CallState::Canceled
-                | CallState::TimedOut,
-                _,
-            ) => return Ok(()),
+            Ok::<(), DispatchError>(())
         };
-        match withdrawn {
-            Ok(Withdrawn::Done) => {
-                info!(call.id = %call_id, "call {call_id} is withdrawn");
-                self.not_placed(cause, &call, Outcome::NotPlaced, "withdrawn".to_owned()).await
-            }
+        if matches!(call.state, CallState::Intent | CallState::Unknown) {
+            return again().await;
+        }
+        let Some(provider_call_id) = &call.provider_call_id else { return Ok(()) };
+        let Some(tried_before) = self.store.begin_withdrawal(cause.at, call_id).await? else {
+            return Ok(());
+        };
+        match self.vapi.withdraw(provider_call_id).await {
+            Ok(Withdrawn::Done) => self.withdrawn(cause, &call).await,
+            // The answer to the first try was lost: what was deleted is not there.
+            Ok(Withdrawn::NotFound) if tried_before => self.withdrawn(cause, &call).await,
             Ok(Withdrawn::Begun | Withdrawn::NotFound) => Ok(()),
             Err(error) => {
                 warn!(call.id = %call_id, "failed to withdraw call {call_id}: {error}");
-                let job = DialJob::Withdraw { call_id: call_id.clone(), trace_id: trace_id.clone() };
-                Ok(self.dial_queue.send(&job, WITHDRAW_AGAIN_AFTER).await?)
+                again().await
             }
         }
+    }
+
+    /// The provider has taken the call back; the line is free for whoever may use it.
+    async fn withdrawn(&self, cause: &Cause, call: &Call) -> Result<(), DispatchError> {
+        let report = CallReport {
+            outcome: Some(Outcome::NotPlaced),
+            ended_reason: Some("withdrawn".to_owned()),
+            ..CallReport::default()
+        };
+        let settlement = Settlement {
+            call_id: &call.id,
+            state: CallState::Canceled,
+            provider_call_id: None,
+            report: &report,
+            told: Told::All,
+            policy: &self.policy,
+            hasher: &self.hasher,
+        };
+        if let Ended::Applied { call } = self.store.end_withdrawn(cause, &settlement).await? {
+            info!(call.id = %call.id, "call {} is withdrawn", call.id);
+        }
+        self.ask_for_dial(&call.campaign_id, &cause.trace_id, Duration::ZERO).await
     }
 
     /// The provider knows the call.
@@ -120,7 +137,7 @@ impl CallDispatcher {
         }
         if call.provider_call_id.is_some() {
             warn!(call.id = %call.id, "the provider lost call {}", call.id);
-            let report = dialpool_domain::call::CallReport::default();
+            let report = CallReport::default();
             return self.end(cause, &call.id, CallState::TimedOut, None, &report, Told::All).await;
         }
         let age = asked_at.since(call.claimed_at);

@@ -112,6 +112,9 @@ pub(crate) async fn stop_all(
     operator: Operator,
     Body(request): Body<StopRequest>,
 ) -> Result<Json<Stops>, Problem> {
+    if request.company.is_some() {
+        return Err(Problem::field("company", "is not to be named: the switch is that of all companies"));
+    }
     let (place, reason) = request.checked()?;
     let (store, cause) = (&state.api.store, operator.cause());
     let lines =

@@ -180,6 +180,7 @@ impl InboxWorker {
             Ended::OtherCall { known } => {
                 return Err(InboxError::SecondCall { call: settlement.call_id.clone(), known });
             }
+            Ended::GoesOn => return Ok(()),
             Ended::NotFound => return Err(InboxError::UnknownCall(settlement.call_id.clone())),
         };
         if !self.store.complete_campaign(cause, &call.campaign_id).await? {

@@ -55,32 +55,43 @@ impl JournalWatch {
         Ok(Self { store: start.store()?, dial_queue: start.queue("DIAL_QUEUE_URL")?, start: start.clone() })
     }
 
-    /// Looks after the companies whose numbers a batch is about. When one cannot be looked after, the batch is brought again.
+    /// Looks after the companies that a batch is about: first what must not be called any more, of all of them. When one cannot
+    /// be looked after, the batch is brought again.
     pub async fn watch(&self, batch: StreamEvent) -> DynamoDbEventResponse {
-        let mut response = DynamoDbEventResponse::default();
         let first = batch.records.first().and_then(|record| record.change.sequence_number.clone());
-        for (company, news) in companies(batch.records) {
-            if let Err(error) = Box::pin(self.look_after(&company, &news)).await {
-                warn!("failed to look after the pool of {company}: {error}");
-                let mut failure = DynamoDbBatchItemFailure::default();
-                failure.item_identifier = first.clone();
-                response.batch_item_failures = vec![failure];
+        let companies = companies(batch.records);
+        let mut failed = false;
+        for stop in companies.values().flat_map(|news| &news.stops) {
+            if let Err(error) = Box::pin(self.withdraw_under(stop)).await {
+                warn!("failed to have the calls withdrawn after {}: {error}", stop.id);
+                failed = true;
             }
+        }
+        for (company, news) in companies.iter().filter(|(_, news)| news.numbers) {
+            if let Err(error) = Box::pin(self.look_after(company, news)).await {
+                warn!("failed to look after the pool of {company}: {error}");
+                failed = true;
+            }
+        }
+        let mut response = DynamoDbEventResponse::default();
+        if failed {
+            let mut failure = DynamoDbBatchItemFailure::default();
+            failure.item_identifier = first;
+            response.batch_item_failures = vec![failure];
         }
         response
     }
 
-    async fn look_after(&self, company: &CompanyId, news: &News) -> Result<(), WatchError> {
+    async fn withdraw_under(&self, stop: &Event) -> Result<(), WatchError> {
+        for call_id in self.calls_under(stop).await? {
+            let job = DialJob::Withdraw { call_id, trace_id: stop.trace_id.clone() };
+            self.dial_queue.send(&job, Duration::ZERO).await?;
+        }
+        Ok(())
+    }
+
+    async fn look_after(&self, company: &CompanyId, news: &News) -> Result<(), StoreError> {
         let cause = self.cause();
-        for stop in &news.stops {
-            for call_id in self.calls_under(stop).await? {
-                let job = DialJob::Withdraw { call_id, trace_id: stop.trace_id.clone() };
-                self.dial_queue.send(&job, Duration::ZERO).await?;
-            }
-        }
-        if !news.numbers {
-            return Ok(());
-        }
         if news.freed {
             let served = self.store.serve_waiting(&cause, company, || self.start.entropy.next_u128()).await?;
             if served > 0 {
@@ -91,17 +102,28 @@ impl JournalWatch {
         Ok(())
     }
 
-    /// The calls under way that an event says should not be.
+    /// The calls under way that an event says should not be, if what it says still holds.
     async fn calls_under(&self, stop: &Event) -> Result<Vec<CallId>, StoreError> {
         match (&stop.aggregate, &stop.data) {
-            (Aggregate::Suppression(hash), _) => {
+            (Aggregate::Suppression(hash) | Aggregate::Consent(hash), _) => {
                 Ok(self.store.call_under_way(&stop.company, hash).await?.into_iter().collect())
             }
-            (Aggregate::Campaign(id), _) => self.store.calls_of_campaign(id).await,
+            (Aggregate::Campaign(id), _) => {
+                let campaign = self.store.campaign_of_job(id).await?;
+                let stands = |status| matches!(status, CampaignStatus::Paused | CampaignStatus::Cancelled);
+                match campaign.filter(|campaign| stands(campaign.status)) {
+                    Some(_) => self.store.calls_of_campaign(id).await,
+                    None => Ok(Vec::new()),
+                }
+            }
             (Aggregate::Lines(company), EventData::CallingStopped { state, .. }) => {
                 let lines = self.store.lines(&Lines::Company(company.clone())).await?.unwrap_or_default();
+                let stands = match state {
+                    None => lines.stopped().is_some(),
+                    Some(state) => lines.stopped_states().contains(state),
+                };
                 let mut calls = Vec::new();
-                for id in lines.calls() {
+                for id in lines.calls().filter(|_| stands) {
                     let call = self.store.call(id).await?;
                     let there = call.is_some_and(|call| {
                         state.as_ref().is_none_or(|state| call.legal_basis.states.contains(state))
@@ -129,7 +151,9 @@ fn companies(records: Vec<EventRecord>) -> BTreeMap<CompanyId, News> {
                 news.freed |=
                     matches!(event.data, EventData::NumberReleased { .. } | EventData::NumberRestored { .. });
                 let stops = match &event.data {
-                    EventData::LeadOptedOut { .. } | EventData::CallingStopped { .. } => true,
+                    EventData::LeadOptedOut { .. }
+                    | EventData::ConsentRevoked { .. }
+                    | EventData::CallingStopped { .. } => true,
                     EventData::CampaignStatusChanged { to, .. } => {
                         matches!(to, CampaignStatus::Paused | CampaignStatus::Cancelled)
                     }

@@ -83,8 +83,13 @@ impl ConsentRequired {
             Self::ExpressWritten => ConsentKind::ExpressWritten,
         };
         let enough = |consent: &&Consent| consent.kind >= least && consent.holds(now);
-        let revoked_at = ledger.and_then(|ledger| ledger.revoked_at);
-        let brought = brought.filter(|brought| revoked_at.is_none_or(|at| at < brought.captured_at));
+        // What the ledger says later, a lesser consent after a greater one was taken back included, is the person's last word.
+        let brought = brought.filter(|brought| {
+            ledger.is_none_or(|ledger| {
+                ledger.captured_at <= brought.captured_at
+                    && ledger.revoked_at.is_none_or(|at| at < brought.captured_at)
+            })
+        });
         let found = ledger.filter(enough).or(brought.filter(enough));
         found.map(|consent| Some(consent.clone())).ok_or(NoConsent)
     }
@@ -117,6 +122,7 @@ mod tests {
         };
         let written = Consent { kind: ConsentKind::ExpressWritten, ..given.clone() };
         let revoked = Consent { revoked_at: Some(at("2026-02-01T00:00:00Z")), ..written.clone() };
+        let lesser = Consent { captured_at: at("2026-02-03T00:00:00Z"), ..given.clone() };
         let anew = Consent { captured_at: at("2026-02-02T00:00:00Z"), ..written.clone() };
         let (spring, summer) = (at("2026-03-01T00:00:00Z"), at("2026-06-01T00:00:00Z"));
         for (required, ledger, brought, now, enough) in [
@@ -132,6 +138,7 @@ mod tests {
             (ConsentRequired::ExpressWritten, Some(&revoked), None, spring, false),
             (ConsentRequired::ExpressWritten, Some(&revoked), Some(&written), spring, false),
             (ConsentRequired::ExpressWritten, Some(&revoked), Some(&anew), spring, true),
+            (ConsentRequired::ExpressWritten, Some(&lesser), Some(&written), spring, false),
         ] {
             let met = required.met_by(ledger, brought, now).is_ok();
             assert_eq!(met, enough, "{required} by {ledger:?} and {brought:?} at {now}");

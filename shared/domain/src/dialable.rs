@@ -133,7 +133,7 @@ mod tests {
         }
         // 22 hours ago it was 14:00; the third call of a day is 24 hours old at 14:00, the fourth of three days ago is not counted.
         let thrice = person(false, &[hours(70), hours(22), hours(4), hours(2)]);
-        let after = noon + Duration::from_hours(2);
+        let after = noon + Duration::from_hours(2) + crate::call::START_WITHIN;
         assert_eq!(judged(&new_york, agreed, &thrice, noon), Verdict::Later(after, Wait::Frequency));
         // At 02:00 both keep: the hours are the later.
         let night = at("2026-03-02T07:00:00Z");

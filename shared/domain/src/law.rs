@@ -334,7 +334,7 @@ mod tests {
         Rules::parse(&format!(
             r#"
             version = "test"
-            frequency = {{ per_24_h = 3, per_7_days = 7, per_30_days = 15 }}
+            frequency = {{ per_24_h = 3, per_7_days = 7, per_30_days = 15, minutes_apart = 10 }}
             [federal]
             monday_to_friday = "{of_day}"
             saturday = "{of_day}"

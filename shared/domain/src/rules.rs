@@ -12,6 +12,7 @@ use jiff::civil::{Date, Time, Weekday};
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
+use crate::call::START_WITHIN;
 use crate::place::State;
 use crate::time::Duration;
 
@@ -104,6 +105,8 @@ pub struct Frequency {
     pub per_7_days: u32,
     /// Calls in 30 days.
     pub per_30_days: u32,
+    /// From one call to the next: long enough for the first to be over, whoever placed it.
+    pub minutes_apart: u64,
 }
 
 /// The rules in force.
@@ -330,7 +333,7 @@ impl Rules {
             states,
             holidays: file.holidays,
         };
-        let Frequency { per_24_h, per_7_days, per_30_days } = rules.frequency;
+        let Frequency { per_24_h, per_7_days, per_30_days, .. } = rules.frequency;
         if [per_24_h, per_7_days, per_30_days].contains(&0) {
             return Err(InvalidRules("a frequency of no calls is a stop, not a frequency".to_owned()));
         }
@@ -387,10 +390,17 @@ impl Frequency {
 
     /// The earliest moment from `now` on for another call, after those at `calls`, which ascend.
     pub fn next_at(&self, calls: &[Timestamp], now: Timestamp) -> Timestamp {
-        let spans = [(self.per_24_h, 1), (self.per_7_days, 7), (self.per_30_days, 30)];
-        spans.into_iter().fold(now, |at, (most, days)| {
+        let hours = |hours: u64| Duration::from_hours(hours);
+        let spans = [
+            (1, Duration::from_mins(self.minutes_apart)),
+            (self.per_24_h, hours(24)),
+            (self.per_7_days, hours(7 * 24)),
+            (self.per_30_days, hours(30 * 24)),
+        ];
+        spans.into_iter().fold(now, |at, (most, span)| {
             let oldest = calls.len().checked_sub(most as usize).and_then(|nth| calls.get(nth));
-            oldest.map_or(at, |oldest| at.max(*oldest + Duration::from_hours(days * 24)))
+            // A call rings up to so much later than it is claimed.
+            oldest.map_or(at, |oldest| at.max(*oldest + span + START_WITHIN))
         })
     }
 }
@@ -418,14 +428,14 @@ mod tests {
     fn a_row_that_says_nothing_is_refused_by_its_line() {
         let rules = |hours: &str, more: &str| {
             Rules::parse(&format!(
-                "version = \"1\"\n[frequency]\nper_24_h = 3\nper_7_days = 7\nper_30_days = 15\n[federal]\n\
+                "version = \"1\"\n[frequency]\nper_24_h = 3\nper_7_days = 7\nper_30_days = 15\nminutes_apart = 10\n[federal]\n\
                  monday_to_friday = \"{hours}\"\nsaturday = \"closed\"\nsunday = \"closed\"\ncitation = \"law\"\n\
                  reviewed_on = \"2026-01-01\"\neffective_from = \"2020-01-01\"\n{more}"
             ))
         };
         assert!(rules("08:00-21:00", "").is_ok());
         for (hours, more, named) in [
-            ("8-21", "", "line 7"),
+            ("8-21", "", "line 8"),
             ("21:00-08:00", "", "21:00-08:00"),
             ("08:00-21:00", "holidays = [\"none\"]\n", "none"),
             ("08:00-21:00", "hours = 3\n", "hours"),
@@ -439,7 +449,7 @@ mod tests {
 
     #[test]
     fn no_span_has_more_calls_than_are_allowed() {
-        let frequency = Frequency { per_24_h: 3, per_7_days: 7, per_30_days: 15 };
+        let frequency = Frequency { per_24_h: 3, per_7_days: 7, per_30_days: 15, minutes_apart: 10 };
         let hour = |hour: i64| Timestamp::from_millis(hour * 3_600_000);
         let calls = |hours: &[i64]| hours.iter().map(|at| hour(*at)).collect::<Vec<_>>();
         for (made, expected) in [
@@ -448,8 +458,11 @@ mod tests {
             (vec![90, 95, 99], 114),
             (vec![10, 20, 76, 80, 90, 95, 99], 10 + 7 * 24),
         ] {
-            assert_eq!(frequency.next_at(&calls(&made), hour(100)), hour(expected), "{made:?}");
+            let late = if expected == 100 { Duration::ZERO } else { START_WITHIN };
+            assert_eq!(frequency.next_at(&calls(&made), hour(100)), hour(expected) + late, "{made:?}");
         }
+        let apart = Duration::from_mins(10) + START_WITHIN;
+        assert_eq!(frequency.next_at(&calls(&[100]), hour(100)), hour(100) + apart);
         // As many as are allowed, as early as they are, for a year.
         let (mut made, mut now) = (Vec::new(), hour(0));
         for _ in 0..180 {

@@ -79,8 +79,10 @@ pub enum Claimed {
     NotDue,
     /// The campaign does not run, all its lines are taken, or its batch has begun in full.
     CampaignFull,
-    /// All lines of the provider account or of the company are taken.
+    /// All lines of the provider account are taken.
     NoLine,
+    /// All lines of the company are taken.
+    CompanyFull,
     /// A switch of the operator's or of the company's is on stop.
     Stopped {
         /// Whether for everybody; else for the place that is called.
@@ -253,6 +255,7 @@ impl Store {
                 ..claim.legal_basis.clone()
             },
             report: CallReport::default(),
+            withdrawn_at: None,
             check_at: Some(cause.at + FIRST_LOOK_AFTER),
             check_shard: Some(keys::shard(claim.call_id.as_str())),
             report_due: false,
@@ -287,7 +290,8 @@ impl Store {
             () if refusal.at(PERSON) => Claimed::NotDue,
             () if refusal.at(CAMPAIGN) => Claimed::CampaignFull,
             () if everywhere || here => Claimed::Stopped { everywhere },
-            () if refusal.at(ACCOUNT) || refusal.at(COMPANY) => Claimed::NoLine,
+            () if refusal.at(COMPANY) => Claimed::CompanyFull,
+            () if refusal.at(ACCOUNT) => Claimed::NoLine,
             () => Claimed::NumberLost,
         })
     }
@@ -514,6 +518,31 @@ impl Store {
             }
         }
         Err(StoreError::Busy(format!("{id} changed under {ROUNDS} attempts to move it")))
+    }
+
+    /// Notes that a call is being taken back, before the provider is asked to: whatever becomes of the answer, its end is known
+    /// for what it is. Answers whether it was noted before; `None`: it does not wait at the provider any more.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it can be repeated.
+    pub async fn begin_withdrawal(&self, now: Timestamp, id: &CallId) -> Result<Option<bool>, StoreError> {
+        for _round in 0..ROUNDS {
+            let waits = |item: &CallItem| item.call_state == CallState::Accepted;
+            let Some(item) = self.call_item(id).await?.filter(waits) else {
+                return Ok(None);
+            };
+            if item.withdrawn_at.is_some() {
+                return Ok(Some(true));
+            }
+            let write = Write::update(&self.tables.dialing, keys::call(id), "SET withdrawn_at = :now")
+                .when("item_version = :version AND attribute_not_exists(withdrawn_at)")
+                .value(":now", now)
+                .value(":version", item.item_version);
+            if let Transacted::Done = self.transact(vec![write]).await? {
+                return Ok(Some(false));
+            }
+        }
+        Err(StoreError::Busy(format!("{id} changed under {ROUNDS} attempts to take it back")))
     }
 
     /// Notes that a call under way was looked up, and when to look again.

@@ -290,6 +290,9 @@ pub(crate) struct CallItem {
     pub(crate) provider_call_id: Option<String>,
     pub(crate) legal_basis: LegalBasis,
     pub(crate) report: CallReport,
+    /// Since when it is being taken back: if it ends without having begun, nobody was called.
+    #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub(crate) withdrawn_at: Option<Timestamp>,
     /// When to look the call up: while it is not over, or its report has not come.
     #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
     pub(crate) check_at: Option<Timestamp>,
@@ -331,6 +334,9 @@ pub(crate) struct WaitingItem {
     pub(crate) company: CompanyId,
     #[serde(with = "millis")]
     pub(crate) since: Timestamp,
+    /// When it said so last.
+    #[serde(with = "millis")]
+    pub(crate) heard_at: Timestamp,
 }
 
 /// What a company knows of a number that it calls: `PERSON#<company>#<hash>` / `PERSON`.

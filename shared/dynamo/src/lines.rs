@@ -21,8 +21,12 @@ use crate::items::LineItem;
 use crate::transaction::{IntoAttribute, Item, Transacted, Write};
 use crate::{Store, StoreError, keys};
 
-/// A campaign that waits for longer got a line meanwhile, or has nothing to dial any more.
-const WAITS_AT_MOST: Duration = Duration::from_mins(10);
+/// A campaign that was not heard of for longer has nothing to dial any more: whoever waits says so again with every dial that it is
+/// asked for, and the pacer asks every minute.
+const HEARD_WITHIN: Duration = Duration::from_mins(5);
+
+/// So many of them are struck off with one write.
+const STRUCK_OFF_AT_ONCE: usize = 20;
 
 /// Whose lines a switch stops.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +90,7 @@ impl LinesInUse {
             .line
             .waiting
             .iter()
-            .filter(|(id, waits)| *id != but && now.since(waits.since) < WAITS_AT_MOST);
+            .filter(|(id, waits)| *id != but && now.since(waits.heard_at) < HEARD_WITHIN);
         others
             .map(|(id, waits)| (id, (self.lines_of(&waits.company), waits.since)))
             .min_by_key(|(_, turn)| *turn)
@@ -139,7 +143,8 @@ impl Store {
         Ok(line.map(|line| LinesInUse { line }))
     }
 
-    /// Notes that a campaign found no line free on an account.
+    /// Notes that a campaign found no line free on an account, and strikes off those of whom nothing was heard for long. It
+    /// waits since it said so first.
     ///
     /// # Errors
     /// When the store gives no answer; it can be repeated.
@@ -148,18 +153,34 @@ impl Store {
         now: Timestamp,
         account: &str,
         campaign: &Campaign,
+        lines: &LinesInUse,
     ) -> Result<(), StoreError> {
-        let mut waits = Item::new();
-        waits.insert("company".to_owned(), campaign.company.as_str().into_attribute());
-        waits.insert("since".to_owned(), now.into_attribute());
-        let write = Write::update(
-            &self.tables.dialing,
-            keys::account_line(account),
-            "SET waiting.#campaign = if_not_exists(waiting.#campaign, :waits)",
-        )
-        .when("attribute_exists(pk)")
-        .name("#campaign", campaign.id.as_str())
-        .value(":waits", AttributeValue::M(waits));
+        let waiting = &lines.line.waiting;
+        let since = waiting.get(&campaign.id).map_or(now, |waits| waits.since);
+        let waits = Item::from([
+            ("company".to_owned(), campaign.company.as_str().into_attribute()),
+            ("since".to_owned(), since.into_attribute()),
+            ("heard_at".to_owned(), now.into_attribute()),
+        ]);
+        let silent: Vec<&CampaignId> = waiting
+            .iter()
+            .filter(|(id, waits)| **id != campaign.id && now.since(waits.heard_at) >= HEARD_WITHIN)
+            .map(|(id, _)| id)
+            .take(STRUCK_OFF_AT_ONCE)
+            .collect();
+        let mut expression = "SET waiting.#campaign = :waits".to_owned();
+        for nth in 0..silent.len() {
+            expression.push_str(if nth == 0 { " REMOVE " } else { ", " });
+            expression.push_str(&format!("waiting.#silent{nth}"));
+        }
+        let write = Write::update(&self.tables.dialing, keys::account_line(account), expression)
+            .when("attribute_exists(pk)")
+            .name("#campaign", campaign.id.as_str())
+            .value(":waits", AttributeValue::M(waits));
+        let write = silent
+            .into_iter()
+            .enumerate()
+            .fold(write, |write, (nth, id)| write.name(&format!("#silent{nth}"), id.as_str()));
         let _: Transacted = self.transact(vec![write]).await?;
         Ok(())
     }

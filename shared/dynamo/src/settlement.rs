@@ -73,6 +73,8 @@ pub enum Ended {
         /// The id that is known.
         known: String,
     },
+    /// It was to be ended only if it had not begun, and it had.
+    GoesOn,
     /// There is no such call.
     NotFound,
 }
@@ -106,6 +108,27 @@ impl Store {
     /// # Errors
     /// When the store gives no answer; it must be repeated until it does.
     pub async fn end_call(&self, cause: &Cause, settlement: &Settlement<'_>) -> Result<Ended, StoreError> {
+        self.end_call_in(cause, settlement, |_| true).await
+    }
+
+    /// Ends a call that was taken back before it began. One that began after all stays as it is: its own end is told.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it must be repeated until it does.
+    pub async fn end_withdrawn(
+        &self,
+        cause: &Cause,
+        settlement: &Settlement<'_>,
+    ) -> Result<Ended, StoreError> {
+        self.end_call_in(cause, settlement, |state| state == CallState::Accepted).await
+    }
+
+    async fn end_call_in(
+        &self,
+        cause: &Cause,
+        settlement: &Settlement<'_>,
+        may_end: impl Fn(CallState) -> bool,
+    ) -> Result<Ended, StoreError> {
         let id = settlement.call_id;
         for _round in 0..ROUNDS {
             let key = keys::call(id);
@@ -117,6 +140,9 @@ impl Store {
             }
             if settlement.report.opted_out && !call.report.opted_out {
                 self.opt_out(cause, &call, settlement.hasher).await?;
+            }
+            if !call.call_state.is_over() && !may_end(call.call_state) {
+                return Ok(Ended::GoesOn);
             }
             let ended = if call.call_state.is_over() {
                 self.merge_report(cause, call, settlement).await?
@@ -516,6 +542,9 @@ fn consequences(
         // What the provider lost may have rung: the longest wait is the safe one.
         | CallState::TimedOut => Outcome::Other,
     });
+    // Taken back before anybody was called, whoever reports it first.
+    let withdrawn = around.call.withdrawn_at.is_some() && report.started_at.is_none();
+    let outcome = if withdrawn && outcome == Outcome::Canceled { Outcome::NotPlaced } else { outcome };
     let mut attempts = around.contact.attempts.clone();
     if !outcome.counts() {
         attempts.pop();

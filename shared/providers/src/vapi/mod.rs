@@ -342,10 +342,11 @@ impl Vapi {
         let status = response.status();
         let body = response.into_body();
         match status {
-            // It may have begun between question and answer: what was answered shows when.
+            // It may have begun between question and answer, and not every deletion succeeds: what was answered shows it.
             StatusCode::OK => {
                 let deleted = ProviderCall::from(read::<wire::Call>(&body)?);
-                Ok(if deleted.started_at.is_some() { Withdrawn::Begun } else { Withdrawn::Done })
+                let ended = deleted.status.as_deref() == Some("ended") && deleted.started_at.is_none();
+                Ok(if ended { Withdrawn::Done } else { Withdrawn::Begun })
             }
             StatusCode::NOT_FOUND => Ok(Withdrawn::NotFound),
             _ => Err(Answer { status, body }.into_error()),
