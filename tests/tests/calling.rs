@@ -221,8 +221,13 @@ async fn a_batch_begins_when_the_one_before_is_done() {
         for n in 0..12 {
             let talks = Duration::from_secs(if n % 4 == 0 { 600 } else { 20 });
             let phone = format!("+1646555{:04}", 100 + n).parse().expect("a number");
-            let ending =
-                Ending::Answered { talk: talks, customer_hangs_up: false, opted_out: false, booked: false };
+            let ending = Ending::Answered {
+                talk: talks,
+                customer_hangs_up: false,
+                opted_out: false,
+                booked: false,
+                call_again: None,
+            };
             settings.simulator.scripts.insert(phone, script(ending));
         }
     })

@@ -15,6 +15,7 @@ fn talk() -> Ending {
         customer_hangs_up: true,
         opted_out: false,
         booked: true,
+        call_again: None,
     }
 }
 
@@ -71,6 +72,7 @@ async fn who_opts_out_in_a_call_is_never_called_again_and_the_number_is_free() {
         customer_hangs_up: true,
         opted_out: true,
         booked: false,
+        call_again: None,
     };
     let world = world(ending).await;
 
@@ -236,6 +238,7 @@ async fn a_call_is_decided_about_when_its_report_is_there_and_not_before() {
         customer_hangs_up: true,
         opted_out: false,
         booked: true,
+        call_again: None,
     };
     let world = world(minutes).await;
     world.campaign(1, CONTACTS).await;

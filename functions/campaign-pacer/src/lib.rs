@@ -12,6 +12,9 @@ use dialpool_runtime::jobs::DialJob;
 use dialpool_runtime::{Queue, QueueError, Start, StartError};
 use tracing::{info, warn};
 
+/// From one run to the next.
+const PERIOD: Duration = Duration::from_mins(1);
+
 /// The state of the function.
 #[derive(Debug)]
 pub struct CampaignPacer {
@@ -57,7 +60,7 @@ impl CampaignPacer {
         failed
     }
 
-    /// Asks for a dial when the campaign has a free line and a due contact; that dial asks for the next.
+    /// Asks for a dial when the campaign has a free line and a contact is or falls due; that dial asks for the next.
     async fn fill(&self, cause: &Cause, campaign_id: CampaignId) -> Result<(), PaceError> {
         if self.store.complete_campaign(cause, &campaign_id).await? {
             info!(campaign.id = %campaign_id, "campaign {campaign_id} is completed");
@@ -66,11 +69,15 @@ impl CampaignPacer {
         let Some(campaign) = self.store.campaign_of_job(&campaign_id).await? else {
             return Ok(());
         };
-        if !campaign.has_free_line() || self.store.due_contacts(cause.at, &campaign_id, 1).await?.is_empty() {
+        if !campaign.has_free_line() {
             return Ok(());
         }
+        // What falls due before the next run is dialed when it does, not a minute late.
+        let Some(due_at) = self.store.first_due(cause.at + PERIOD, &campaign_id).await? else {
+            return Ok(());
+        };
         let job = DialJob::Dial { campaign_id, trace_id: cause.trace_id.clone() };
-        self.dial_queue.send(&job, Duration::ZERO).await?;
+        self.dial_queue.send(&job, due_at.since(cause.at)).await?;
         Ok(())
     }
 }

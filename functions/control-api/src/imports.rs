@@ -296,6 +296,7 @@ pub fn read_contacts(body: &[u8], json: bool) -> Result<Accepted<NewContact>, Pr
             None => phone.as_str().parse().map_err(|_| row.refuse(LEAD, "is missing"))?,
         };
         Ok(NewContact {
+            callback_at: None,
             consent: row.consent()?,
             address: Address { zone: row.text(ZONE), zip: row.text(ZIP), state: row.parsed(STATE)? },
             name: row.text(NAME),

@@ -17,6 +17,7 @@
 //! | `GET /v1/campaigns/{id}/contacts?after=&limit=` | its contacts |
 //! | `POST /v1/campaigns/{id}/start`, `pause`, `resume`, `cancel` | the campaign after it |
 //! | `POST /v1/campaigns/{id}/preflight` | who of its contacts may be called now, later, or never, and what that takes |
+//! | `POST /v1/campaigns/{id}/callbacks` | a contact that is to be called at a time of its own, before others |
 //! | `GET /v1/campaigns/{id}/calls?after=&limit=`, `/v1/calls` | its calls, or all, the newest first |
 //! | `GET /v1/calls/{id}` | a call, its events, what the provider sent |
 //! | `GET /v1/rules` | the calling rules in force, with their sources |
@@ -27,6 +28,7 @@
 //!
 //! Every other route but the first acts within the company of the caller's key. `?dry_run=true` on an import changes nothing.
 
+mod callbacks;
 mod calling;
 mod campaigns;
 mod company;
@@ -94,6 +96,7 @@ pub fn router(start: &Start) -> Result<Router, StartError> {
         .route("/v1/campaigns/{id}/resume", post(campaigns::resume))
         .route("/v1/campaigns/{id}/cancel", post(campaigns::cancel))
         .route("/v1/campaigns/{id}/preflight", post(calling::preflight))
+        .route("/v1/campaigns/{id}/callbacks", post(callbacks::promise))
         .route("/v1/campaigns/{id}/calls", get(campaigns::calls_of))
         .route("/v1/calls", get(campaigns::calls))
         .route("/v1/calls/{id}", get(call))

@@ -71,6 +71,8 @@ pub(crate) struct ContactView {
     #[serde(skip_serializing_if = "Option::is_none")]
     due_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    promised_for: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     call_id: Option<CallId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     done: Option<DoneReason>,
@@ -85,7 +87,8 @@ impl From<Contact> for ContactView {
             ContactState::Done { reason } => ("done", None, None, Some(reason)),
         };
         let (phone, lead, name, attempts) = (contact.phone, contact.lead, contact.name, contact.attempts);
-        Self { phone, lead, name, status, due_at, call_id, done, attempts }
+        let promised_for = contact.promised_for;
+        Self { phone, lead, name, status, due_at, promised_for, call_id, done, attempts }
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::Client;
-use dialpool_domain::event::{Event, EventData};
+use dialpool_domain::event::{Aggregate, Event, EventData};
 use dialpool_domain::law::Whereabouts;
 use dialpool_domain::law::{self, Window};
 use dialpool_domain::outcome::Outcome;
@@ -91,6 +91,7 @@ impl Books {
         self.check_number_limits(&mut wrong);
         self.check_law(&mut wrong);
         self.check_persons(&mut wrong);
+        self.check_promises(&mut wrong, stage);
         self.check_journal(&mut wrong, stage);
         self.check_campaigns(&mut wrong, stage);
         wrong
@@ -386,6 +387,45 @@ impl Books {
             });
             if !lawful {
                 wrong.push(format!("{call} was claimed at {}, outside the legal hours", event.time));
+            }
+        }
+    }
+
+    /// Whom a callback was promised is not called before its time, and is called then, unless the contact ends.
+    fn check_promises(&self, wrong: &mut Vec<Violation>, stage: Stage) {
+        let mut by_contact: BTreeMap<String, Vec<&Event>> = BTreeMap::new();
+        for event in &self.events {
+            let contact = match &event.data {
+                EventData::CallClaimed { campaign_id, to, .. } => Aggregate::contact(campaign_id, to).key(),
+                EventData::ContactCallbackPromised { .. } | EventData::ContactFinished { .. } => {
+                    event.aggregate.key()
+                }
+                _ => continue,
+            };
+            by_contact.entry(contact).or_default().push(event);
+        }
+        for (contact, events) in by_contact {
+            for promise in &events {
+                let EventData::ContactCallbackPromised { at, .. } = promise.data else { continue };
+                // What was written before may have a later time by another function's clock.
+                let after = events.iter().filter(|event| event.time > promise.time + CLOCKS_DIFFER);
+                let next = after.min_by_key(|event| event.time);
+                let superseded = events.iter().any(|other| {
+                    other.aggregate == promise.aggregate
+                        && other.sequence > promise.sequence
+                        && next.is_none_or(|next| other.time <= next.time)
+                });
+                let claimed_at = next
+                    .filter(|event| matches!(event.data, EventData::CallClaimed { .. }) && !superseded)
+                    .map(|event| event.time + CLOCKS_DIFFER);
+                if let Some(claimed_at) = claimed_at.filter(|time| *time < at) {
+                    wrong.push(format!(
+                        "{contact} was called at {claimed_at}, a callback was promised for {at}"
+                    ));
+                }
+                if stage == Stage::Finished && next.is_none() && !superseded {
+                    wrong.push(format!("{contact} was not called, a callback was promised for {at}"));
+                }
             }
         }
     }

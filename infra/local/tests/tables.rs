@@ -339,7 +339,13 @@ struct World {
 impl World {
     async fn start(used: &Used, mut config: Config) -> Self {
         let talk = Duration::from_secs(40);
-        let ending = Ending::Answered { talk, customer_hangs_up: true, opted_out: false, booked: false };
+        let ending = Ending::Answered {
+            talk,
+            customer_hangs_up: true,
+            opted_out: false,
+            booked: false,
+            call_again: None,
+        };
         let script = Script { ring: Duration::from_secs(4), ending };
         config.scripts.insert(LEAD.parse().expect("a number"), script);
         let clock = clock_from(MONDAY.parse().expect("a moment"));

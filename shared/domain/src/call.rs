@@ -14,6 +14,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::callback::PromisedTime;
 use crate::law::LegalBasis;
 use crate::outcome::Outcome;
 use crate::time::Duration;
@@ -186,6 +187,9 @@ pub struct CallReport {
     /// Whether the person asked not to be called again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub opted_out: bool,
+    /// When the person asked to be called again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<PromisedTime>,
 }
 
 impl CallReport {
@@ -204,6 +208,7 @@ impl CallReport {
             summary: self.summary.or(late.summary),
             success_evaluation: self.success_evaluation.or(late.success_evaluation),
             opted_out: self.opted_out || late.opted_out,
+            callback: self.callback.or(late.callback),
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct NewContact {
     pub address: Address,
     /// What the person agreed to, as whoever brings the contact says.
     pub consent: Option<Consent>,
+    /// When a callback was promised; none: the contact is due at once.
+    pub callback_at: Option<Timestamp>,
 }
 
 /// What is known of where a person is; decides the legal hours and the local number.
@@ -69,10 +71,14 @@ pub struct Contact {
     pub consent: Option<Consent>,
     /// Where the contact stands.
     pub state: ContactState,
+    /// When a callback was promised that has not been made: it goes before contacts that nobody waits for.
+    pub promised_for: Option<Timestamp>,
     /// When each attempt that counts was made, ascending.
     pub attempts: Vec<Timestamp>,
     /// How many of them the provider failed.
     pub provider_failures: u32,
+    /// Events so far.
+    pub events: u64,
     /// Changes so far: the fence for the next one.
     pub version: u64,
 }

@@ -628,6 +628,8 @@ mod tests {
             state: contact,
             attempts: vec![claimed_at; attempts],
             provider_failures: 0,
+            promised_for: None,
+            events: 0,
             version: 3,
         };
         Trigger::CallEnded(Box::new(EndedCall { call, contact: Some(contact) }))

@@ -58,6 +58,17 @@ pub enum Wait {
     Due,
 }
 
+impl Wait {
+    /// What is waited for, as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hours => "hours",
+            Self::Frequency => "frequency",
+            Self::Due => "due",
+        }
+    }
+}
+
 /// Whether `callee` may be called at `now`.
 pub fn judge(rules: &Rules, required: ConsentRequired, callee: Callee<'_>, now: Timestamp) -> Verdict {
     if callee.person.suppressed {

@@ -354,6 +354,16 @@ pub enum EventData {
         /// After how many attempts.
         attempts: u32,
     },
+    /// A person will be called at a time that was agreed on, or as soon after it as calling is lawful.
+    #[serde(rename = "contact.callback_promised")]
+    ContactCallbackPromised {
+        /// Who.
+        lead: LeadId,
+        /// The number to call.
+        phone: PhoneNumber,
+        /// The time.
+        at: Timestamp,
+    },
     /// A phone number must not be contacted again.
     #[serde(rename = "lead.opted_out")]
     LeadOptedOut {
@@ -426,6 +436,7 @@ impl EventData {
             Self::CampaignContactsAdded { .. } => "campaign.contacts_added",
             Self::CampaignStatusChanged { .. } => "campaign.status_changed",
             Self::ContactFinished { .. } => "contact.finished",
+            Self::ContactCallbackPromised { .. } => "contact.callback_promised",
             Self::LeadOptedOut { .. } => "lead.opted_out",
             Self::DecisionMade { .. } => "decision.made",
             Self::CallingStopped { .. } => "calling.stopped",

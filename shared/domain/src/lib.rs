@@ -5,6 +5,7 @@
 
 pub mod breaker;
 pub mod call;
+pub mod callback;
 pub mod campaign;
 pub mod consent;
 pub mod contact;

@@ -84,6 +84,8 @@ pub enum DoneReason {
     NotDialable,
     /// It is not known that the person agreed to be called. Found when the call is claimed.
     NoConsent,
+    /// The person asked to be called at another number.
+    OtherNumber,
 }
 
 impl DoneReason {
@@ -99,6 +101,7 @@ impl DoneReason {
             Self::Suppressed => "suppressed",
             Self::NotDialable => "not_dialable",
             Self::NoConsent => "no_consent",
+            Self::OtherNumber => "other_number",
         }
     }
 }
@@ -182,7 +185,7 @@ pub fn hold_after(next: Next, ended_at: Timestamp) -> HoldAfter {
     match next {
         Next::At(at) if at.since(ended_at) <= SAME_DAY => HoldAfter::KeepUntil(at + PAST_START),
         Next::At(_) => HoldAfter::Release(ReleaseReason::NextDay),
-        Next::Done(DoneReason::Reached) => HoldAfter::Keep,
+        Next::Done(DoneReason::Reached | DoneReason::OtherNumber) => HoldAfter::Keep,
         Next::Done(DoneReason::AttemptsUsedUp) => HoldAfter::Release(ReleaseReason::AttemptsUsedUp),
         Next::Done(DoneReason::InvalidNumber) => HoldAfter::Release(ReleaseReason::InvalidNumber),
         Next::Done(DoneReason::ProviderFailed) => HoldAfter::Release(ReleaseReason::ProviderFailed),

@@ -1,7 +1,8 @@
 //! Campaigns and their contacts.
 //!
 //! A contact is its next due time, as a number is its next available time: `due_at` in the past means dial it, in the
-//! future means not yet (or, with a call, under way), absent means done. The next contact is one query.
+//! future means not yet (or, with a call, under way), absent means done. The next contact is one query; whom a callback was
+//! promised goes before the others (`callbacks`).
 
 use std::collections::BTreeSet;
 
@@ -110,7 +111,7 @@ impl Store {
         self.get("campaign", &self.tables.dialing, keys::campaign(id)).await
     }
 
-    async fn campaign_item_of(
+    pub(crate) async fn campaign_item_of(
         &self,
         company: &CompanyId,
         id: &CampaignId,
@@ -190,7 +191,7 @@ impl Store {
         }
     }
 
-    async fn move_campaign(
+    pub(crate) async fn move_campaign(
         &self,
         cause: &Cause,
         item: &CampaignItem,
@@ -232,7 +233,7 @@ impl Store {
         Ok(matches!(self.transact(vec![write, event]).await?, Transacted::Done))
     }
 
-    /// Adds contacts, due at once. A number that the campaign has already stays as it is.
+    /// Adds contacts, due at once or when a callback was promised. A number that the campaign has already stays as it is.
     ///
     /// # Errors
     /// When the store gives no answer. Some of the contacts may be in then; adding all of them again adds the rest.
@@ -338,11 +339,14 @@ impl Store {
                 label: contact.name.clone(),
                 address: contact.address.clone(),
                 consent: contact.consent.clone(),
-                due_at: Some(cause.at),
+                due_at: Some(contact.callback_at.unwrap_or(cause.at)),
                 call_id: None,
                 done: None,
                 attempts: Vec::new(),
                 provider_failures: 0,
+                promised_for: contact.callback_at,
+                promised_due: contact.callback_at,
+                n_events: 0,
                 item_version: 1,
             };
             let key = keys::contact(&campaign.campaign_id, &contact.phone);
@@ -369,7 +373,8 @@ impl Store {
         Ok(writes)
     }
 
-    /// The contacts that have been due longest at `now`, at most `limit`, calls under way whose lease is over included.
+    /// The contacts to be called at `now`, at most `limit`: those to whom a callback was promised, then those that have been due
+    /// longest, calls under way whose lease is over included.
     ///
     /// # Errors
     /// When the store gives no answer.
@@ -379,7 +384,17 @@ impl Store {
         campaign: &CampaignId,
         limit: u32,
     ) -> Result<Vec<PhoneNumber>, StoreError> {
-        self.due(now, campaign, limit, true).await
+        let (mut due, longest) = tokio::try_join!(
+            self.due("by_promise", now, campaign, limit, true),
+            self.due("by_due", now, campaign, limit, true),
+        )?;
+        for row in longest {
+            if !due.iter().any(|promised| promised.sk == row.sk) {
+                due.push(row);
+            }
+        }
+        due.truncate(limit as usize);
+        due.iter().map(DueRow::phone).collect()
     }
 
     /// The contacts that fell due last at `now`, at most `limit`.
@@ -392,35 +407,46 @@ impl Store {
         campaign: &CampaignId,
         limit: u32,
     ) -> Result<Vec<PhoneNumber>, StoreError> {
-        self.due(now, campaign, limit, false).await
+        let due = self.due("by_due", now, campaign, limit, false).await?;
+        due.iter().map(DueRow::phone).collect()
+    }
+
+    /// When the first contact of a campaign is due, if that is before `until`.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn first_due(
+        &self,
+        until: Timestamp,
+        campaign: &CampaignId,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let due = self.due("by_due", until, campaign, 1, true).await?;
+        Ok(due.first().and_then(|row| row.due_at))
     }
 
     async fn due(
         &self,
+        index: &str,
         now: Timestamp,
         campaign: &CampaignId,
         limit: u32,
         oldest_first: bool,
-    ) -> Result<Vec<PhoneNumber>, StoreError> {
+    ) -> Result<Vec<DueRow>, StoreError> {
+        let moment = if index == "by_promise" { "promised_due" } else { "due_at" };
         let page = self
             .client
             .query()
             .table_name(&self.tables.dialing)
-            .index_name("by_due")
+            .index_name(index)
             .consistent_read(true)
-            .key_condition_expression("pk = :campaign AND due_at <= :now")
+            .key_condition_expression(format!("pk = :campaign AND {moment} <= :now"))
             .expression_attribute_values(":campaign", keys::campaign_partition(campaign).into_attribute())
             .expression_attribute_values(":now", now.into_attribute())
             .scan_index_forward(oldest_first)
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
             .await?;
-        let phone = |item: crate::transaction::Item| {
-            let row: DueRow = items::read("contact", item)?;
-            let phone = row.sk.strip_prefix(keys::CONTACT_PREFIX).unwrap_or(&row.sk);
-            phone.parse().map_err(|error| StoreError::unreadable("contact", error))
-        };
-        page.items.unwrap_or_default().into_iter().map(phone).collect()
+        page.items.unwrap_or_default().into_iter().map(|item| items::read("contact", item)).collect()
     }
 
     pub(crate) async fn contact_item(
@@ -493,7 +519,10 @@ impl Store {
         let write = Write::update(
             &self.tables.dialing,
             keys::contact(campaign, &contact.phone),
-            "SET due_at = :due, item_version = :next",
+            match contact.promised_for {
+                Some(_) => "SET due_at = :due, promised_due = :due, item_version = :next",
+                None => "SET due_at = :due, item_version = :next",
+            },
         )
         .when("item_version = :version AND attribute_not_exists(call_id) AND attribute_exists(due_at)")
         .value(":due", due_at)
@@ -517,10 +546,11 @@ impl Store {
             Write::update(
                 &self.tables.dialing,
                 keys::contact(&campaign.id, &contact.phone),
-                "SET done = :reason, item_version = :next REMOVE due_at",
+                "SET done = :reason, item_version = :next, n_events = :event REMOVE due_at, promised_due, promised_for",
             )
             .when("item_version = :version AND attribute_not_exists(call_id) AND attribute_exists(due_at)")
             .value(":reason", items::attribute("reason", &reason)?)
+            .value(":event", contact.events + 1)
             .value(":version", contact.version)
             .value(":next", contact.version + 1),
             Write::update(&self.tables.dialing, keys::campaign(&campaign.id), "ADD n_open :less")
@@ -542,7 +572,7 @@ impl Store {
             cause,
             company,
             Aggregate::contact(campaign, &contact.phone),
-            1,
+            contact.events + 1,
             EventData::ContactFinished {
                 lead: contact.lead.clone(),
                 reason,
@@ -581,6 +611,15 @@ impl Store {
 #[derive(serde::Deserialize)]
 struct DueRow {
     sk: String,
+    #[serde(default, with = "dialpool_domain::time::millis::option")]
+    due_at: Option<Timestamp>,
+}
+
+impl DueRow {
+    fn phone(&self) -> Result<PhoneNumber, StoreError> {
+        let phone = self.sk.strip_prefix(keys::CONTACT_PREFIX).unwrap_or(&self.sk);
+        phone.parse().map_err(|error| StoreError::unreadable("contact", error))
+    }
 }
 
 /// The partition of the index that lists a company's campaigns or calls.
@@ -644,6 +683,8 @@ impl TryFrom<ContactItem> for Contact {
             state,
             attempts: item.attempts.into_iter().map(Timestamp::from_millis).collect(),
             provider_failures: item.provider_failures,
+            promised_for: item.promised_for,
+            events: item.n_events,
             version: item.item_version,
         })
     }

@@ -382,7 +382,8 @@ impl Store {
             Write::update(
                 dialing,
                 keys::contact(&campaign.id, &contact.phone),
-                "SET call_id = :call, due_at = :lease, attempts = list_append(attempts, :attempt), item_version = :next",
+                "SET call_id = :call, due_at = :lease, attempts = list_append(attempts, :attempt), item_version = :next \
+                 REMOVE promised_due",
             )
             .when("item_version = :version AND attribute_not_exists(call_id) AND due_at <= :now")
             .value(":call", call_id.as_str())

@@ -265,6 +265,15 @@ pub(crate) struct ContactItem {
     /// How many of them the provider failed.
     #[serde(default)]
     pub(crate) provider_failures: u32,
+    /// When a callback was promised that has not been made.
+    #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub(crate) promised_for: Option<Timestamp>,
+    /// The same as `due_at` while a promised contact waits: files it before the others.
+    #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub(crate) promised_due: Option<Timestamp>,
+    /// Events so far.
+    #[serde(default)]
+    pub(crate) n_events: u64,
     pub(crate) item_version: u64,
 }
 

@@ -6,6 +6,7 @@
 
 mod batch;
 mod breaker;
+mod callbacks;
 mod calls;
 mod campaigns;
 mod consent;
@@ -27,6 +28,7 @@ mod transaction;
 mod waiting;
 mod watch;
 
+pub use callbacks::{Promise, Promised};
 pub use calls::Page;
 pub use campaigns::{Added, Commanded, ContactPage};
 pub use consent::Consented;

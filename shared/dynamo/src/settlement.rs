@@ -8,6 +8,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use dialpool_domain::call::{Call, CallReport, CallState};
+use dialpool_domain::campaign::CampaignStatus;
 use dialpool_domain::contact::{Contact, ContactState};
 use dialpool_domain::event::{Aggregate, CallOver, Cause, EventData};
 use dialpool_domain::outcome::{Outcome, carrier_refused};
@@ -16,7 +17,9 @@ use dialpool_domain::retry::{self, DoneReason, HoldAfter, Next, RetryPolicy};
 use dialpool_domain::time::Duration;
 use dialpool_domain::usage::OverCall;
 use dialpool_domain::{CallId, Timestamp, Usd};
+use tracing::warn;
 
+use crate::callbacks::Promise;
 use crate::dialing::{ROUNDS, other_call};
 use crate::items::{AssignmentItem, CallItem, ContactItem, NumberItem, PersonItem};
 use crate::numbers::{NumberKeys, NumberWrite};
@@ -96,6 +99,8 @@ struct Around {
 struct Consequences {
     outcome: Outcome,
     next: Next,
+    /// The callback that is owed to the contact.
+    promised_for: Option<Timestamp>,
     hold: HoldAfter,
     attempts: Vec<i64>,
     provider_failures: u32,
@@ -344,14 +349,18 @@ impl Store {
         consequences: &Consequences,
     ) -> Result<Vec<Write>, StoreError> {
         let Around { call, contact, .. } = around;
-        let expression = match consequences.next {
-            Next::At(_) => {
-                "SET due_at = :due, attempts = :attempts, provider_failures = :failures, item_version = :next \
-                 REMOVE call_id"
+        let expression = match (consequences.next, consequences.promised_for) {
+            (Next::At(_), None) => {
+                "SET due_at = :due, attempts = :attempts, provider_failures = :failures, item_version = :next, n_events = :events \
+                 REMOVE call_id, promised_for"
             }
-            Next::Done(_) => {
-                "SET done = :done, attempts = :attempts, provider_failures = :failures, item_version = :next \
-                 REMOVE call_id, due_at"
+            (Next::At(_), Some(_)) => {
+                "SET due_at = :due, promised_due = :due, promised_for = :promised, attempts = :attempts, \
+                 provider_failures = :failures, item_version = :next, n_events = :events REMOVE call_id"
+            }
+            (Next::Done(_), _) => {
+                "SET done = :done, attempts = :attempts, provider_failures = :failures, item_version = :next, n_events = :events \
+                 REMOVE call_id, due_at, promised_for"
             }
         };
         let write = Write::update(
@@ -364,8 +373,27 @@ impl Store {
         .value(":attempts", items::attribute("contact", &consequences.attempts)?)
         .value(":failures", u64::from(consequences.provider_failures))
         .value(":next", contact.item_version + 1);
+        let (one_more, none) = (contact.n_events + 1, contact.n_events);
         Ok(match consequences.next {
-            Next::At(at) => vec![write.value(":due", at)],
+            Next::At(at) => match consequences.promised_for {
+                None => vec![write.value(":due", at).value(":events", none)],
+                // Owed from before: the call was not placed.
+                Some(promised) if contact.promised_for == Some(promised) => {
+                    vec![write.value(":due", at).value(":promised", promised).value(":events", none)]
+                }
+                Some(promised) => {
+                    let event = EventData::ContactCallbackPromised {
+                        lead: call.lead_id.clone(),
+                        phone: call.to_number.clone(),
+                        at: promised,
+                    };
+                    let contact = Aggregate::contact(&call.campaign_id, &call.to_number);
+                    vec![
+                        write.value(":due", at).value(":promised", promised).value(":events", one_more),
+                        self.journal(cause, &call.company, contact, one_more, event)?,
+                    ]
+                }
+            },
             Next::Done(reason) => {
                 let finished = Contact::try_from(ContactItem {
                     call_id: None,
@@ -375,7 +403,7 @@ impl Store {
                     ..contact.clone()
                 })?;
                 vec![
-                    write.value(":done", items::attribute("reason", &reason)?),
+                    write.value(":done", items::attribute("reason", &reason)?).value(":events", one_more),
                     self.contact_finished(cause, &call.company, &call.campaign_id, &finished, reason)?,
                 ]
             }
@@ -509,7 +537,14 @@ impl Store {
                 },
             )?,
         ];
-        if let Some(cost) = new_cost {
+        let promised = if known.callback.is_none() && merged.outcome == Some(Outcome::Answered) {
+            self.late_promise(cause, &call, &merged, new_cost).await?
+        } else {
+            None
+        };
+        if let Some(promised) = promised {
+            writes.extend(promised);
+        } else if let Some(cost) = new_cost {
             let campaign = keys::campaign(&call.campaign_id);
             let add = Write::update(&self.tables.dialing, campaign, "ADD cost_e4 :cost");
             writes.push(add.value(":cost", cost.as_ten_thousandths()));
@@ -521,6 +556,50 @@ impl Store {
                 Some(Ended::AlreadyOver(Box::new(call.into())))
             }
         })
+    }
+
+    /// The writes that promise what the person asked for, when that is told after the end of the call; nothing when it cannot be
+    /// promised any more.
+    async fn late_promise(
+        &self,
+        cause: &Cause,
+        call: &CallItem,
+        report: &CallReport,
+        cost: Option<Usd>,
+    ) -> Result<Option<Vec<Write>>, StoreError> {
+        let (campaign, contact) = tokio::try_join!(
+            self.campaign_item(&call.campaign_id),
+            self.contact_item(&call.campaign_id, &call.to_number),
+        )?;
+        let Some((mut campaign, contact)) = campaign.zip(contact) else { return Ok(None) };
+        let Some(at) = callback(call, &contact, report, cause.at) else { return Ok(None) };
+        let refused = matches!(contact.done, Some(DoneReason::OptedOut | DoneReason::Suppressed));
+        if contact.call_id.is_some() || refused || campaign.campaign_status == CampaignStatus::Cancelled {
+            return Ok(None);
+        }
+        if campaign.campaign_status == CampaignStatus::Completed {
+            let _again: bool = self.move_campaign(cause, &campaign, CampaignStatus::Running, None).await?;
+            campaign.campaign_status = CampaignStatus::Running;
+        }
+        let promise = Promise { campaign: &call.campaign_id, phone: &call.to_number, at, due_at: at };
+        self.promise_writes(cause, &call.company, &promise, &contact, cost).map(Some)
+    }
+}
+
+/// When the person wants to be called again, as far as that can be kept.
+fn callback(
+    call: &CallItem,
+    contact: &ContactItem,
+    report: &CallReport,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let time = report.callback.filter(|_| !report.opted_out)?;
+    match time.moment(&contact.address.whereabouts(&call.to_number), now) {
+        Ok(at) => Some(at),
+        Err(error) => {
+            warn!(call.id = %call.call_id, "call {} promised a callback at {time}: {error}", call.call_id);
+            None
+        }
     }
 }
 
@@ -551,10 +630,18 @@ fn consequences(
     }
     let failed = u32::from(outcome == Outcome::ProviderFailed);
     let provider_failures = around.contact.provider_failures + failed;
+    let asked = match outcome {
+        Outcome::Answered => callback(&around.call, &around.contact, report, now),
+        _ if outcome.counts() => None,
+        // Nobody was called: what was owed is owed still.
+        _ => around.contact.promised_for,
+    };
     let next = if report.opted_out {
         Next::Done(DoneReason::OptedOut)
     } else if around.suppressed {
         Next::Done(DoneReason::Suppressed)
+    } else if let (Outcome::Answered, Some(at)) = (outcome, asked) {
+        Next::At(at)
     } else {
         let begun: Vec<Timestamp> = attempts.iter().map(|millis| Timestamp::from_millis(*millis)).collect();
         retry::plan(outcome, &begun, provider_failures, now, settlement.policy)
@@ -562,6 +649,7 @@ fn consequences(
     Consequences {
         outcome,
         next,
+        promised_for: asked.filter(|_| matches!(next, Next::At(_))),
         hold: hold_after(next, now, around.assignment.appointment_at),
         attempts,
         provider_failures,

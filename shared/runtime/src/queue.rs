@@ -41,7 +41,7 @@ impl Queue {
     /// When the queue does not confirm it.
     pub async fn send<T: Serialize + Sync>(&self, message: &T, delay: Duration) -> Result<(), QueueError> {
         let body = serde_json::to_string(message).map_err(|error| QueueError(error.to_string()))?;
-        let seconds = delay.min(LONGEST_DELAY).as_secs();
+        let seconds = delay.min(LONGEST_DELAY).as_millis().div_ceil(1_000);
         self.client
             .send_message()
             .queue_url(&self.url)

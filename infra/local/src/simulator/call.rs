@@ -85,6 +85,9 @@ pub(super) struct Call {
 struct Talk {
     opted_out: bool,
     booked: bool,
+    /// When the person wants to be called again.
+    #[serde(default)]
+    call_again_at: Option<Timestamp>,
 }
 
 /// One webhook on its way.
@@ -139,7 +142,9 @@ impl Call {
             None => (None, rung_at),
         };
         let talk = match script.ending {
-            Ending::Answered { opted_out, booked, .. } => Some(Talk { opted_out, booked }),
+            Ending::Answered { opted_out, booked, call_again, .. } => {
+                Some(Talk { opted_out, booked, call_again_at: call_again.map(|wait| ended_at + wait) })
+            }
             Ending::Voicemail { .. }
             | Ending::Busy
             | Ending::NoAnswer
@@ -202,7 +207,11 @@ impl Call {
         self.ringing_at = self.ringing_at.filter(|ringing| *ringing <= now);
         self.answered_at = self.answered_at.filter(|answered| *answered <= now);
         // What the person would have said later is not said.
-        self.talk = self.answered_at.and(self.talk).map(|_| Talk { opted_out: false, booked: false });
+        self.talk = self.answered_at.and(self.talk).map(|_| Talk {
+            opted_out: false,
+            booked: false,
+            call_again_at: None,
+        });
         self.cost = script::cost(
             config.cost_per_minute,
             self.answered_at.map_or(Duration::ZERO, |answered| now.since(answered)),
@@ -353,7 +362,7 @@ impl Call {
         match self.talk {
             Some(talk) => json!({
                 "summary": talk.summary(),
-                "structuredData": { "opted_out": talk.opted_out, "booked": talk.booked },
+                "structuredData": talk.data(),
                 "successEvaluation": talk.booked.to_string(),
             }),
             None => json!({}),
@@ -378,10 +387,20 @@ impl Call {
 }
 
 impl Talk {
+    /// What the assistant found out.
+    fn data(self) -> Value {
+        let mut data = json!({ "opted_out": self.opted_out, "booked": self.booked });
+        if let Some(at) = self.call_again_at {
+            data["callback_at"] = json!(at);
+        }
+        data
+    }
+
     fn reply(self) -> &'static str {
         match self {
             Self { opted_out: true, .. } => "Please take me off your list and do not call again.",
             Self { booked: true, .. } => "Yes, tomorrow at ten suits me.",
+            Self { call_again_at: Some(_), .. } => "Not now. Please call me again later.",
             Self { .. } => "Thank you, not today.",
         }
     }
@@ -390,6 +409,7 @@ impl Talk {
         match self {
             Self { opted_out: true, .. } => "The customer asked not to be called again.",
             Self { booked: true, .. } => "The customer booked an appointment.",
+            Self { call_again_at: Some(_), .. } => "The customer wants to be called again.",
             Self { .. } => "The customer was not interested today.",
         }
     }

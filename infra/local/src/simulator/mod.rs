@@ -73,6 +73,8 @@ pub struct Config {
     pub latency: Duration,
     /// Talks in which the person asks not to be called again.
     pub opt_out_rate: f64,
+    /// Of those who take a call and neither opt out nor book, so many want to be called again later.
+    pub callback_rate: f64,
     /// Talks without that, in which an appointment is made.
     pub booking_rate: f64,
     /// The price of a minute from answer to end; a part of a ten-thousandth of a dollar counts as a whole one.
@@ -116,6 +118,7 @@ impl Default for Config {
             queue_time: Duration::ZERO,
             latency: Duration::from_millis(120),
             opt_out_rate: 0.04,
+            callback_rate: 0.05,
             booking_rate: 0.2,
             cost_per_minute: Usd::from_ten_thousandths(900),
             concurrency_limit: 10,

@@ -9,6 +9,10 @@ use rand::{RngExt, SeedableRng};
 
 use super::Config;
 
+/// Between these lies how long a person wants to wait for the next call.
+const SHORTEST_WAIT: Duration = Duration::from_mins(10);
+const LONGEST_WAIT: Duration = Duration::from_hours(36);
+
 /// How one call goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Script {
@@ -31,6 +35,8 @@ pub enum Ending {
         opted_out: bool,
         /// Whether an appointment is made.
         booked: bool,
+        /// How long after the call the person wants to be called again.
+        call_again: Option<Duration>,
     },
     /// A machine takes the call.
     Voicemail {
@@ -56,7 +62,11 @@ impl Script {
             (chance.random::<f64>(), chance.random::<f64>(), chance.random::<f64>());
         let (opts_out, books) = (chance.random::<f64>(), chance.random::<f64>());
         let ring = config.ring.mul_f64(0.5 + chance.random::<f64>());
+        let (asks, wait) = (chance.random::<f64>(), chance.random::<f64>());
         let opted_out = opts_out < config.opt_out_rate;
+        let booked = !opted_out && books < config.booking_rate;
+        let call_again = (!opted_out && !booked && asks < config.callback_rate)
+            .then(|| SHORTEST_WAIT + LONGEST_WAIT.mul_f64(wait));
         let ending = match pick(
             kind,
             &[
@@ -72,7 +82,8 @@ impl Script {
                 talk: config.mean_call.mul_f64((-(1.0 - length).ln()).clamp(0.05, 4.0)),
                 customer_hangs_up: hangs_up < 0.6,
                 opted_out,
-                booked: !opted_out && books < config.booking_rate,
+                booked,
+                call_again,
             },
             Some(1) => {
                 Ending::Voicemail { talk: Duration::from_secs(5) + Duration::from_secs(10).mul_f64(length) }

@@ -233,6 +233,7 @@ impl ProviderCall {
             summary: self.summary.clone(),
             success_evaluation: self.success_evaluation.clone(),
             opted_out: self.structured_data.as_ref().is_some_and(wire::says_opted_out),
+            callback: self.structured_data.as_ref().and_then(wire::promised_callback),
         }
     }
 }

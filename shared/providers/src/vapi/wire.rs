@@ -2,6 +2,7 @@
 //! contract's counts as absent: the contract changes most weeks.
 
 use dialpool_domain::call::CallState;
+use dialpool_domain::callback::PromisedTime;
 use dialpool_domain::outcome::Outcome;
 use dialpool_domain::{PhoneNumber, Timestamp, Usd};
 use secrecy::ExposeSecret;
@@ -291,15 +292,25 @@ fn scalar_text(value: &Value) -> Option<String> {
 /// Whether the assistant found that the person does not want to be called again. The names are those that assistants are
 /// told to use: one that is spelled a little differently counts, too.
 pub(super) fn says_opted_out(structured_data: &Value) -> bool {
-    let fields = structured_data.as_object().into_iter().flatten();
-    let mut named = fields.filter(|(name, _)| {
-        let letters: String = name.chars().filter(char::is_ascii_alphabetic).collect();
-        ["optedout", "optout", "donotcall", "dnc"].contains(&letters.to_ascii_lowercase().as_str())
-    });
-    named.any(|(_, value)| match value {
+    named(structured_data, &["optedout", "optout", "donotcall", "dnc"]).any(|value| match value {
         Value::Bool(said) => *said,
         Value::String(text) => ["true", "yes"].contains(&text.trim().to_ascii_lowercase().as_str()),
         Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,
+    })
+}
+
+/// When the assistant promised to call again. A text that is no time promises nothing.
+pub(super) fn promised_callback(structured_data: &Value) -> Option<PromisedTime> {
+    named(structured_data, &["callbackat", "callbacktime", "callback", "callagainat"])
+        .find_map(|value| value.as_str()?.parse().ok())
+}
+
+/// The values of fields with one of these names, however they are spelled.
+fn named<'a>(data: &'a Value, names: &'a [&str]) -> impl Iterator<Item = &'a Value> {
+    let fields = data.as_object().into_iter().flatten();
+    fields.filter_map(|(name, value)| {
+        let letters: String = name.chars().filter(char::is_ascii_alphabetic).collect();
+        names.contains(&letters.to_ascii_lowercase().as_str()).then_some(value)
     })
 }
 
