@@ -8,7 +8,7 @@ use dialpool::engine::Engine;
 use dialpool::local::{Local, Settings, TEMPLATE, clock_from};
 use dialpool::simulator::{Ending, Script};
 use dialpool::template::Template;
-use dialpool_domain::campaign::{CampaignCommand, NewCampaign, Policy};
+use dialpool_domain::campaign::{CampaignCommand, Mode, NewCampaign, Policy};
 use dialpool_domain::consent::ConsentRequired;
 use dialpool_domain::event::Cause;
 use dialpool_domain::place::Place;
@@ -222,6 +222,14 @@ impl World {
     /// # Panics
     /// When it is refused.
     pub async fn quiet_campaign(&self, cap: u32, contacts: &str) -> CampaignId {
+        self.quiet_campaign_in(Mode::Continuous, cap, contacts).await
+    }
+
+    /// The same in a mode.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn quiet_campaign_in(&self, mode: Mode, cap: u32, contacts: &str) -> CampaignId {
         let new = NewCampaign {
             id: CampaignId::new(self.now(), 1),
             company: self.company.clone(),
@@ -229,7 +237,7 @@ impl World {
             assistant_id: "assistant-1".to_owned(),
             cap: cap.try_into().expect("a cap"),
             hold: HoldHours::try_from(1).expect("hours"),
-            policy: Policy { consent_required: ConsentRequired::None, ..Policy::default() },
+            policy: Policy { mode, consent_required: ConsentRequired::None, ..Policy::default() },
         };
         let (store, cause) = (self.store(), self.cause());
         store.create_campaign(&cause, &new).await.expect("a campaign");

@@ -1,14 +1,19 @@
 //! Seeded faults over the whole flow: lost requests and answers, crashes between any two steps, conflicts, throttling,
 //! lost, repeated and late webhooks, calls that were made although the provider said nothing, two sweepers and pacers at
-//! once, clocks that differ. After each schedule the invariants are checked. `just faults N` runs more of them.
+//! once, clocks that differ; retries, batches, pauses, opt-outs while a call waits at the provider, a provider that is left alone,
+//! promised callbacks, ends of calling hours and both nights of a clock change. After each schedule the invariants are checked.
+//! `just faults N` runs more of them.
 
 use dialpool::audit::Stage;
+use dialpool_domain::campaign::{CampaignCommand, Mode};
 use dialpool_domain::time::Duration;
+use dialpool_domain::{CampaignId, PhoneNumber};
+use dialpool_dynamo::{Commanded, Promise, Promised, StoreError};
 use dialpool_tests::World;
 use dialpool_tests::chaos::Chaos;
 
-/// How many schedules a plain test run tries; `.ci/run` tries four times as many.
-const SCHEDULES: u64 = 500;
+/// How many schedules a plain test run tries; `.ci/run` tries 2,000.
+const SCHEDULES: u64 = 250;
 
 fn skew(function: &str) -> i64 {
     match function.len() % 3 {
@@ -18,10 +23,53 @@ fn skew(function: &str) -> i64 {
     }
 }
 
+/// When a schedule begins: at noon, shortly before the calling hours of Florida end, and on the evenings before both nights of a
+/// clock change.
+const BEGINNINGS: [&str; 4] =
+    ["2026-03-02T17:00:00Z", "2026-03-03T00:35:00Z", "2026-03-08T00:40:00Z", "2026-10-31T23:45:00Z"];
+
+/// Asks until there is an answer: what asks is under the same faults as everything else.
+async fn insist<T>(world: &World, ask: impl AsyncFn() -> Result<T, StoreError>) -> T {
+    for _ in 0..100 {
+        if let Ok(answer) = ask().await {
+            return answer;
+        }
+        world.pass(Duration::from_millis(300)).await;
+    }
+    panic!("no answer to the hundredth time of asking");
+}
+
+/// What people do meanwhile: somebody opts out, the campaign is paused and goes on, a callback is promised for the small hours.
+async fn meddle(world: &World, seed: u64, campaign: &CampaignId) {
+    let (store, company) = (world.store(), &world.company);
+    world.pass(Duration::from_secs(5 + seed % 90)).await;
+    if seed.is_multiple_of(3) {
+        let person = serde_json::json!({ "phone": "+12125550151", "lead": "b" });
+        while !matches!(world.send("POST", "/v1/suppressions", person.clone()).await.status, 200 | 201) {
+            world.pass(Duration::from_millis(300)).await;
+        }
+    }
+    if seed % 4 == 1 {
+        let at = world.now() + Duration::from_hours(9) + Duration::from_mins(seed % 50);
+        let number: PhoneNumber = "+14155550150".parse().expect("a number");
+        let promise = Promise { campaign, phone: &number, at, due_at: at };
+        let _: Promised =
+            insist(world, async || store.promise_callback(&world.cause(), company, &promise).await).await;
+    }
+    if seed % 5 == 2 {
+        for command in [CampaignCommand::Pause, CampaignCommand::Resume] {
+            let asked = async || store.command_campaign(&world.cause(), company, campaign, command).await;
+            let _: Commanded = insist(world, asked).await;
+            world.pass(Duration::from_mins(3)).await;
+        }
+    }
+}
+
 /// One schedule: a campaign under faults for a while, then without until it is over.
 async fn schedule(seed: u64) -> (Vec<String>, u64) {
     let chaos = Chaos::new(seed, 4 + seed % 12);
-    let world = World::with(|settings| {
+    let beginning = BEGINNINGS[(seed / 7 % 4) as usize];
+    let world = World::starting(beginning, |settings| {
         settings.seed = seed;
         settings.simulator.seed = seed;
         let faults = &mut settings.simulator;
@@ -30,10 +78,14 @@ async fn schedule(seed: u64) -> (Vec<String>, u64) {
         faults.busy_rate = 0.2;
         faults.invalid_rate = 0.1;
         faults.opt_out_rate = 0.2;
+        faults.callback_rate = 0.2;
         faults.mean_call = Duration::from_secs(20);
+        // A call that waits at the provider can be taken back.
+        faults.queue_time = Duration::from_secs(if seed.is_multiple_of(3) { 20 } else { 0 });
         faults.refusal_rate = 0.03;
         faults.rate_limit_rate = 0.05;
-        faults.error_before_rate = 0.05;
+        // Every eleventh provider fails so often that it is left alone for a while.
+        faults.error_before_rate = if seed.is_multiple_of(11) { 0.6 } else { 0.05 };
         faults.error_after_rate = 0.08;
         faults.accept_then_timeout_rate = 0.08;
         faults.webhook_loss_rate = 0.1;
@@ -47,9 +99,11 @@ async fn schedule(seed: u64) -> (Vec<String>, u64) {
     .await;
     world.add_numbers(&["+14155550101", "+12125550102"]).await;
     let contacts = "phone,lead\n+14155550150,a\n+12125550151,b\n+13055550152,c\n";
-    world.quiet_campaign(2, contacts).await;
+    let mode = if seed % 4 == 2 { Mode::Batch } else { Mode::Continuous };
+    let campaign = world.quiet_campaign_in(mode, 2, contacts).await;
     chaos.begin();
     world.local.stack.tick("CampaignPacer").await;
+    meddle(&world, seed, &campaign).await;
 
     world.pass(Duration::from_mins(10)).await;
     tokio::join!(world.local.stack.tick("ReleaseSweeper"), world.local.stack.tick("ReleaseSweeper"));
@@ -59,8 +113,8 @@ async fn schedule(seed: u64) -> (Vec<String>, u64) {
 
     chaos.stop();
     world.local.simulator.set_faults(false);
-    for _half_hour in 0..120 {
-        world.pass(Duration::from_mins(30)).await;
+    for _hour in 0..240 {
+        world.pass(Duration::from_hours(1)).await;
         if world.is_over().await {
             break;
         }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::Client;
+use dialpool_domain::campaign::CampaignStatus;
 use dialpool_domain::event::{Aggregate, Event, EventData};
 use dialpool_domain::law::Whereabouts;
 use dialpool_domain::law::{self, Window};
@@ -92,6 +93,7 @@ impl Books {
         self.check_law(&mut wrong);
         self.check_persons(&mut wrong);
         self.check_promises(&mut wrong, stage);
+        self.check_course(&mut wrong);
         self.check_journal(&mut wrong, stage);
         self.check_campaigns(&mut wrong, stage);
         wrong
@@ -468,6 +470,68 @@ impl Books {
                         .is_some_and(|(last, first)| last.time.since(first.time) < span)
                 }) {
                     wrong.push(format!("{to} was called by {company} over {calls} times in {days} days"));
+                }
+            }
+        }
+    }
+
+    /// No call is claimed while its campaign is paused or over; and in batches no more begin than there are lines, until all of
+    /// them are over.
+    fn check_course(&self, wrong: &mut Vec<Violation>) {
+        let mut ends: BTreeMap<String, Timestamp> = BTreeMap::new();
+        let mut moves: BTreeMap<&str, Vec<(u64, Timestamp, CampaignStatus)>> = BTreeMap::new();
+        for event in &self.events {
+            match (&event.data, &event.aggregate) {
+                (EventData::CampaignStatusChanged { to, .. }, Aggregate::Campaign(id)) => {
+                    moves.entry(id.as_str()).or_default().push((event.sequence, event.time, *to));
+                }
+                (
+                    EventData::CallEnded(_)
+                    | EventData::CallFailed(_)
+                    | EventData::CallCanceled(_)
+                    | EventData::CallTimedOut(_),
+                    call,
+                ) => {
+                    ends.insert(call.key(), event.time);
+                }
+                _ => {}
+            }
+        }
+        let mut claims: BTreeMap<&str, Vec<(Timestamp, String)>> = BTreeMap::new();
+        for (_, event) in self.claims() {
+            if let EventData::CallClaimed { campaign_id, .. } = &event.data {
+                claims.entry(campaign_id.as_str()).or_default().push((event.time, event.aggregate.key()));
+            }
+        }
+        for item in self.items_of("DialingTable", "CAMPAIGN") {
+            let id = text(item, "campaign_id");
+            let mut claims = claims.remove(id).unwrap_or_default();
+            claims.sort();
+            let mut moves = moves.remove(id).unwrap_or_default();
+            moves.sort_by_key(|(sequence, ..)| *sequence);
+            for (nth, (_, from, status)) in moves.iter().enumerate() {
+                let until = moves.get(nth + 1).map(|(_, until, _)| *until);
+                let within = |at: Timestamp| {
+                    at > *from + CLOCKS_DIFFER && until.is_none_or(|until| at + CLOCKS_DIFFER < until)
+                };
+                if *status != CampaignStatus::Running {
+                    let late = claims.iter().filter(|(at, _)| within(*at));
+                    wrong.extend(
+                        late.map(|(at, call)| format!("{call} was claimed at {at}, {id} was {status}")),
+                    );
+                }
+            }
+            if item["policy"]["mode"] != "batch" {
+                continue;
+            }
+            let (cap, mut batch) = (item["cap"].as_u64().unwrap_or(0), 0);
+            for (nth, (at, call)) in claims.iter().enumerate() {
+                let under_way = claims[..nth]
+                    .iter()
+                    .any(|(_, other)| ends.get(other).is_none_or(|ended| *ended > *at + CLOCKS_DIFFER));
+                batch = if under_way { batch + 1 } else { 1 };
+                if batch > cap {
+                    wrong.push(format!("{call} began as number {batch} of a batch of {cap}"));
                 }
             }
         }
