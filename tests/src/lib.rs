@@ -237,6 +237,7 @@ impl World {
             assistant_id: "assistant-1".to_owned(),
             cap: cap.try_into().expect("a cap"),
             hold: HoldHours::try_from(1).expect("hours"),
+            from_number: None,
             policy: Policy { mode, consent_required: ConsentRequired::None, ..Policy::default() },
         };
         let (store, cause) = (self.store(), self.cause());

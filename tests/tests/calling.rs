@@ -429,3 +429,34 @@ async fn a_preflight_says_what_the_campaign_then_does() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_campaign_of_one_number_calls_from_it_alone_one_lead_after_another() {
+    let world = World::with(|settings| {
+        settings.simulator.answer_rate = 1.0;
+        (settings.simulator.opt_out_rate, settings.simulator.callback_rate) = (0.0, 0.0);
+    })
+    .await;
+    with_numbers(&world, 3).await;
+    let number = "+12125550101";
+    let request = |from: &str, cap: u32| json!({ "name": "Test", "assistant_id": "a-1", "consent_required": "none", "from_number": from, "cap": cap });
+    for (request, field) in [(request(number, 2), "cap"), (request("+12125550155", 1), "from_number")] {
+        let refused = world.send("POST", "/v1/campaigns", request).await;
+        assert_eq!((refused.status, refused.wrong_fields()), (422, vec![field]), "{refused:?}");
+    }
+
+    make(&world, request(number, 1), &people(0, 3)).await;
+    world.pass(Duration::from_hours(2)).await;
+
+    let books = world.books().await;
+    let from: Vec<String> = books
+        .events()
+        .iter()
+        .filter_map(|event| match &event.data {
+            EventData::CallClaimed { from, .. } => Some(from.to_string()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(from, [number; 3]);
+    assert_eq!(books.violations(Stage::Finished), Vec::<String>::new());
+}

@@ -224,9 +224,17 @@ impl CallDispatcher {
         let place = contact.address.place(&contact.phone);
         let request = Request {
             must_dial: true,
+            only: campaign.from_number.clone(),
             ..Request::new(&company, contact.lead.clone(), place, campaign.hold_hours, assignment_id)
         };
         match self.store.assign(cause, &request).await? {
+            Assigned::AlreadyHeld(hold)
+                if campaign.from_number.as_ref().is_some_and(|only| *only != hold.number) =>
+            {
+                // Of another campaign, or assigned by hand: a lead is called from one number at a time.
+                self.store.defer_contact(&campaign.id, &contact, hold.release_at).await?;
+                Ok(Tried::Passed)
+            }
             Assigned::Granted(hold, _) | Assigned::AlreadyHeld(hold) => {
                 self.claim(cause, campaign, &contact, &hold, (&basis, frequency)).await
             }

@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use dialpool_domain::CampaignId;
-use dialpool_domain::campaign::{Campaign, CampaignCommand, CampaignStatus, NewCampaign, Policy};
+use dialpool_domain::campaign::{Campaign, CampaignCommand, CampaignStatus, Cap, NewCampaign, Policy};
 use dialpool_domain::time::Duration;
-use dialpool_dynamo::Commanded;
+use dialpool_dynamo::{Commanded, Standing};
 use dialpool_runtime::http::{Api, Body, Caller, IdIn, Parameters, Problem};
 use dialpool_runtime::jobs::DialJob;
 
@@ -27,6 +27,19 @@ pub(crate) async fn create(
             return Err(Problem::field(field, "is 1 to 100 characters"));
         }
     }
+    let cap = match (&request.from_number, request.cap) {
+        (None, cap) => cap.unwrap_or_default(),
+        (Some(_), None | Some(Cap::ONE)) => Cap::ONE,
+        (Some(_), Some(_)) => {
+            return Err(Problem::field("cap", "is 1 where all calls are from one number"));
+        }
+    };
+    if let Some(number) = &request.from_number {
+        let known = api.store.number(&caller.company, number).await?;
+        if known.is_none_or(|known| known.standing(caller.at) == Standing::Retired) {
+            return Err(Problem::field("from_number", "is not a number of the pool that is in service"));
+        }
+    }
     let hold = match request.hold_hours {
         Some(hours) => hours,
         None => api.company(caller.at, &caller.company).await?.hold_hours,
@@ -36,8 +49,9 @@ pub(crate) async fn create(
         company: caller.company.clone(),
         name: request.name,
         assistant_id: request.assistant_id,
-        cap: request.cap,
+        cap,
         hold,
+        from_number: request.from_number,
         policy: Policy {
             mode: request.mode,
             consent_required: request.consent_required,

@@ -18,8 +18,8 @@ pub(crate) struct CampaignRequest {
     pub(crate) company: Option<CompanyId>,
     pub(crate) name: String,
     pub(crate) assistant_id: String,
-    #[serde(default)]
-    pub(crate) cap: Cap,
+    pub(crate) cap: Option<Cap>,
+    pub(crate) from_number: Option<PhoneNumber>,
     pub(crate) hold_hours: Option<HoldHours>,
     #[serde(default)]
     pub(crate) mode: Mode,

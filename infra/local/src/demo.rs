@@ -67,6 +67,7 @@ pub async fn run(seed: u64) -> anyhow::Result<usize> {
         assistant_id: "assistant-demo".to_owned(),
         cap: Cap::default(),
         hold: HoldHours::try_from(1)?,
+        from_number: None,
         policy: Policy::default(),
     };
     store.create_campaign(&cause, &campaign).await?;

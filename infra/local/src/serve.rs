@@ -378,6 +378,7 @@ pub async fn import_leads(
                 assistant_id: assistant.to_owned(),
                 cap: Cap::default(),
                 hold: HoldHours::default(),
+                from_number: None,
                 policy: Policy::default(),
             };
             store.create_campaign(&cause, &new).await?;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::consent::ConsentRequired;
 use crate::pool::HoldHours;
-use crate::{CampaignId, CompanyId, Timestamp, Usd};
+use crate::{CampaignId, CompanyId, PhoneNumber, Timestamp, Usd};
 
 /// Where a campaign stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +99,11 @@ impl Cap {
     }
 }
 
+impl Cap {
+    /// One line: a number makes one call at a time.
+    pub const ONE: Self = Self(1);
+}
+
 impl Default for Cap {
     fn default() -> Self {
         Self(8)
@@ -168,6 +173,8 @@ pub struct NewCampaign {
     pub cap: Cap,
     /// How long a number is held for a lead of this campaign.
     pub hold: HoldHours,
+    /// The one number that it calls from; none: whichever the pool has for the lead.
+    pub from_number: Option<PhoneNumber>,
     /// How it calls.
     pub policy: Policy,
 }
@@ -189,6 +196,9 @@ pub struct Campaign {
     pub cap: Cap,
     /// How long a number is held for a lead of this campaign.
     pub hold_hours: HoldHours,
+    /// The one number that it calls from, held for the length of each call; none: whichever the pool has for the lead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_number: Option<PhoneNumber>,
     /// How it calls.
     #[serde(flatten)]
     pub policy: Policy,

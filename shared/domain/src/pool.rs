@@ -109,6 +109,8 @@ pub enum ReleaseReason {
     OptedOut,
     /// The number must rest for longer than its lead can wait.
     NumberResting,
+    /// Its campaign has this number only, and other leads wait for it.
+    OnlyNumber,
     /// An operator took it away.
     Operator,
 }

@@ -244,6 +244,7 @@ impl Store {
             account: claim.line.account.clone(),
             assignment_id: claim.hold.assignment_id.clone(),
             attempt: u32::try_from(claim.contact.attempts.len() + 1).unwrap_or(u32::MAX),
+            only_number: claim.campaign.from_number.is_some(),
             call_state: CallState::Intent,
             claimed_at: cause.at,
             start_by: claim.start_by,

@@ -205,6 +205,9 @@ pub(crate) struct CampaignItem {
     pub(crate) campaign_status: CampaignStatus,
     pub(crate) cap: Cap,
     pub(crate) hold_hours: HoldHours,
+    /// The one number that it calls from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) from_number: Option<PhoneNumber>,
     #[serde(default)]
     pub(crate) policy: Policy,
     /// Calls of the present batch that are still to begin.
@@ -290,6 +293,9 @@ pub(crate) struct CallItem {
     pub(crate) account: String,
     pub(crate) assignment_id: AssignmentId,
     pub(crate) attempt: u32,
+    /// Whether its campaign calls from this number only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) only_number: bool,
     pub(crate) call_state: CallState,
     #[serde(with = "millis")]
     pub(crate) claimed_at: Timestamp,

@@ -86,6 +86,8 @@ pub struct Request {
     pub sticky: Duration,
     /// Whether a number that cannot dial, for want of an id at the provider, is of no use.
     pub must_dial: bool,
+    /// The one number that is of use; none: any.
+    pub only: Option<PhoneNumber>,
 }
 
 impl Request {
@@ -105,6 +107,7 @@ impl Request {
             assignment_id,
             sticky: company.thresholds.sticky(),
             must_dial: false,
+            only: None,
         }
     }
 }
@@ -257,7 +260,10 @@ impl Store {
                     next => Assigned::Exhausted { next_at: next.map(|(next_at, _)| next_at) },
                 });
             }
-            let mut former = self.former_number(cause.at, request, seen.hold.as_ref()).await?;
+            let mut former = match request.only {
+                Some(_) => None,
+                None => self.former_number(cause.at, request, seen.hold.as_ref()).await?,
+            };
             for _choice in 0..CHOICES {
                 let choice = former.take().or_else(|| self.choose(&mut seen.candidates, request, losses));
                 let Some(candidate) = choice else { break };
@@ -341,6 +347,7 @@ impl Store {
             assignment_id: AssignmentId::new(cause.at, chance),
             sticky: Duration::ZERO,
             must_dial: false,
+            only: None,
         };
         if let Some(candidate) = Candidate::of(item, Tier::Any) {
             // It may rest here, and is the lead's all the same.
@@ -361,7 +368,27 @@ impl Store {
         Some(candidates.remove(draw as usize % width))
     }
 
+    /// The same where one number is of use.
+    async fn read_number(
+        &self,
+        now: Timestamp,
+        request: &Request,
+        number: &PhoneNumber,
+    ) -> Result<Snapshot, StoreError> {
+        let (hold, item) = tokio::try_join!(
+            self.get("hold", &self.tables.pool, keys::hold(&request.company, &request.lead)),
+            self.number_item(&request.company, number),
+        )?;
+        let candidate = item.and_then(|item| Candidate::of(item, Tier::Any));
+        let next = candidate.as_ref().map(|one| (one.item.free_at(), one.item.assignment_id.is_some()));
+        let candidates = candidate.into_iter().filter(|one| one.item.can_serve(now, request)).collect();
+        Ok(Snapshot { hold, candidates, next })
+    }
+
     async fn read_pool(&self, now: Timestamp, request: &Request) -> Result<Snapshot, StoreError> {
+        if let Some(number) = &request.only {
+            return self.read_number(now, request, number).await;
+        }
         let limit = (self.spread.width() * 2).clamp(SMALLEST_READ, WINDOW);
         let area = request.place.area.as_ref().map(AreaCode::as_str);
         let state = request.place.state.as_ref().map(State::as_str);

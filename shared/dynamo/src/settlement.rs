@@ -650,7 +650,7 @@ fn consequences(
         outcome,
         next,
         promised_for: asked.filter(|_| matches!(next, Next::At(_))),
-        hold: hold_after(next, now, around.assignment.appointment_at),
+        hold: hold_after(next, now, around),
         attempts,
         provider_failures,
         cost: report.cost,
@@ -658,9 +658,16 @@ fn consequences(
 }
 
 /// What becomes of the hold. A lead with an appointment keeps its number for it, whatever a call comes to, unless it
-/// does not want to be called.
-fn hold_after(next: Next, now: Timestamp, appointment_at: Option<Timestamp>) -> HoldAfter {
-    match retry::hold_after(next, now) {
+/// does not want to be called. The only number of a campaign is for the next lead.
+fn hold_after(next: Next, now: Timestamp, around: &Around) -> HoldAfter {
+    let appointment_at = around.assignment.appointment_at;
+    let after = match retry::hold_after(next, now) {
+        HoldAfter::Keep | HoldAfter::KeepUntil(_) if around.call.only_number => {
+            HoldAfter::Release(ReleaseReason::OnlyNumber)
+        }
+        after => after,
+    };
+    match after {
         HoldAfter::Release(reason)
             if reason != ReleaseReason::OptedOut
                 && appointment_at.is_some_and(|at| at + AFTER_APPOINTMENT > now) =>
