@@ -24,7 +24,7 @@ async fn with_numbers(world: &World, count: u32) {
 async fn quiet_world() -> World {
     World::with(|settings| {
         settings.simulator.answer_rate = 1.0;
-        (settings.simulator.opt_out_rate, settings.simulator.callback_rate) = (0.0, 0.0);
+        settings.simulator.opt_out_rate = 0.0;
     })
     .await
 }
@@ -63,7 +63,7 @@ async fn claims_to(world: &World, phone: &str) -> Vec<Timestamp> {
 async fn who_asks_on_a_call_to_be_called_again_is_called_then_before_fresh_leads() {
     let world = World::with(|settings| {
         settings.simulator.answer_rate = 1.0;
-        (settings.simulator.opt_out_rate, settings.simulator.callback_rate) = (0.0, 0.0);
+        settings.simulator.opt_out_rate = 0.0;
         settings.simulator.webhook_duplicate_rate = 0.5;
         settings.simulator.webhook_delay_rate = 0.3;
         let again = script(talks(Some(WAITS)));
@@ -144,7 +144,7 @@ async fn a_callback_for_a_closed_hour_is_made_when_the_next_one_opens() {
 async fn who_names_another_number_is_called_there_and_not_at_the_first() {
     let world = World::with(|settings| {
         settings.simulator.answer_rate = 1.0;
-        (settings.simulator.opt_out_rate, settings.simulator.callback_rate) = (0.0, 0.0);
+        settings.simulator.opt_out_rate = 0.0;
         settings.simulator.scripts.insert("+12125550151".parse().expect("a number"), script(Ending::Busy));
     })
     .await;

@@ -434,7 +434,7 @@ async fn a_preflight_says_what_the_campaign_then_does() {
 async fn a_campaign_of_one_number_calls_from_it_alone_one_lead_after_another() {
     let world = World::with(|settings| {
         settings.simulator.answer_rate = 1.0;
-        (settings.simulator.opt_out_rate, settings.simulator.callback_rate) = (0.0, 0.0);
+        settings.simulator.opt_out_rate = 0.0;
     })
     .await;
     with_numbers(&world, 3).await;
@@ -459,4 +459,24 @@ async fn a_campaign_of_one_number_calls_from_it_alone_one_lead_after_another() {
         .collect();
     assert_eq!(from, [number; 3]);
     assert_eq!(books.violations(Stage::Finished), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whom_nobody_may_call_is_called_by_no_company() {
+    let world = World::new().await;
+    with_numbers(&world, 2).await;
+    let operator = issue_api_key(world.store(), &world.local.entropy, None).await.expect("a key");
+    let path = "/v1/operator/suppressions";
+    let person = json!({ "phone": "+16465550100" });
+
+    let refused = world.send("POST", path, person.clone()).await.status;
+    let (bearer, body) = (format!("Bearer {operator}"), person.to_string().into_bytes());
+    let listed = world.send_as(&bearer, "POST", path, "application/json", body.clone(), &[]).await.status;
+    let again = world.send_as(&bearer, "POST", path, "application/json", body, &[]).await.status;
+    let campaign = world.campaign(1, "phone,lead\n+16465550100,lead-1\n").await;
+    world.pass(Duration::from_mins(10)).await;
+
+    assert_eq!([refused, listed, again], [403, 201, 200]);
+    assert_eq!(contact(&world, &campaign, 0).await["done"], "suppressed");
+    assert!(claims(&world).await.is_empty());
 }

@@ -4,14 +4,15 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use dialpool_domain::CampaignId;
+use dialpool_domain::call::Call;
 use dialpool_domain::campaign::{Campaign, CampaignCommand, CampaignStatus, Cap, NewCampaign, Policy};
 use dialpool_domain::time::Duration;
-use dialpool_dynamo::{Commanded, Standing};
+use dialpool_dynamo::{Commanded, Page, Standing};
 use dialpool_runtime::http::{Api, Body, Caller, IdIn, Parameters, Problem};
 use dialpool_runtime::jobs::DialJob;
 
 use crate::ControlApi;
-use crate::wire::{CampaignRequest, ContactView, ContactsView, Page, Since, listed};
+use crate::wire::{CampaignRequest, ContactView, ContactsView, PhonePage, Since, listed};
 
 /// Names are for people; the provider cuts longer ones.
 const LONGEST_NAME: usize = 100;
@@ -80,7 +81,7 @@ pub(crate) async fn calls(
     Parameters(which): Parameters<Since>,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let page = api.store.calls(&caller.company, None, which.after()?, which.limit()?).await?;
-    Ok(Json(listed("calls", page)))
+    Ok(Json(listed("calls", without_transcripts(page))))
 }
 
 pub(crate) async fn calls_of(
@@ -93,7 +94,15 @@ pub(crate) async fn calls_of(
         return Err(Problem::not_found("campaign"));
     }
     let page = api.store.calls(&caller.company, Some(&id), which.after()?, which.limit()?).await?;
-    Ok(Json(listed("calls", page)))
+    Ok(Json(listed("calls", without_transcripts(page))))
+}
+
+/// A hundred transcripts may be more than an answer holds; `GET /v1/calls/{id}` has them.
+fn without_transcripts(mut page: Page<Call>) -> Page<Call> {
+    for call in &mut page.entries {
+        call.report.transcript = None;
+    }
+    page
 }
 
 pub(crate) async fn show(
@@ -109,7 +118,7 @@ pub(crate) async fn contacts(
     State(api): State<Api>,
     caller: Caller,
     IdIn(id): IdIn<CampaignId>,
-    Parameters(page): Parameters<Page>,
+    Parameters(page): Parameters<PhonePage>,
 ) -> Result<Json<ContactsView>, Problem> {
     let found = api.store.contacts(&caller.company, &id, page.after.as_ref(), page.limit()?).await?;
     let page = found.ok_or_else(|| Problem::not_found("campaign"))?;

@@ -18,13 +18,14 @@
 //! | `POST /v1/campaigns/{id}/start`, `pause`, `resume`, `cancel` | the campaign after it |
 //! | `POST /v1/campaigns/{id}/preflight` | who of its contacts may be called now, later, or never, and what that takes |
 //! | `POST /v1/campaigns/{id}/callbacks` | a contact that is to be called at a time of its own, before others |
-//! | `GET /v1/campaigns/{id}/calls?after=&limit=`, `/v1/calls` | its calls, or all, the newest first |
+//! | `GET /v1/campaigns/{id}/calls?after=&limit=`, `/v1/calls` | its calls, or all, the newest first, without transcripts |
 //! | `GET /v1/calls/{id}` | a call, its events, what the provider sent |
 //! | `GET /v1/rules` | the calling rules in force, with their sources |
 //! | `GET /v1/stops`, `PUT`, `DELETE ?state=` | the company's stop switch, for all its calls or those into a state |
 //! | `GET /v1/operator/stops`, `PUT`, `DELETE ?state=` | for an operator's key: the same for all companies |
 //! | `POST /v1/consents`, `GET /v1/consents/{phone}`, `POST /v1/consents/{phone}/revoke` | what a person agreed to |
 //! | `POST /v1/suppressions` | a phone number that must not be called; in force when this answers |
+//! | `POST /v1/operator/suppressions` | for an operator's key: the same for all companies |
 //!
 //! Every other route but the first acts within the company of the caller's key. `?dry_run=true` on an import changes nothing.
 
@@ -43,7 +44,7 @@ use axum::{Json, Router};
 use dialpool_domain::event::Aggregate;
 use dialpool_domain::{CallId, CompanyId};
 use dialpool_dynamo::{PhoneHasher, Suppressed};
-use dialpool_runtime::http::{Api, Body, Caller, IdIn, Problem, edge, with_idempotency};
+use dialpool_runtime::http::{Api, Body, Caller, IdIn, Operator, Problem, edge, with_idempotency};
 use dialpool_runtime::{Queue, Start, StartError};
 
 pub use crate::calling::{Ahead, LookedAhead, Plan, look_ahead};
@@ -109,7 +110,8 @@ pub fn router(start: &Start) -> Result<Router, StartError> {
         .route("/v1/consents", post(calling::capture_consent))
         .route("/v1/consents/{phone}", get(calling::consent))
         .route("/v1/consents/{phone}/revoke", post(calling::revoke_consent))
-        .route("/v1/suppressions", post(suppress));
+        .route("/v1/suppressions", post(suppress))
+        .route("/v1/operator/suppressions", post(suppress_everywhere));
     // An answer with a new key in it is kept nowhere.
     let companies = Router::new().route("/v1/companies", get(company::list).post(company::create));
     let routes = with_idempotency(routes, state.clone()).merge(companies).with_state(state);
@@ -157,6 +159,26 @@ async fn suppress(
         )
         .await?;
     let status = match added {
+        Suppressed::Added => StatusCode::CREATED,
+        Suppressed::Already => StatusCode::OK,
+    };
+    Ok((status, Json(serde_json::json!({ "phone": request.phone, "suppressed": true }))))
+}
+
+/// Of no company, and so in no company's journal. What waits at the provider by then is not withdrawn.
+async fn suppress_everywhere(
+    State(state): State<ControlApi>,
+    operator: Operator,
+    Body(request): Body<SuppressionRequest>,
+) -> Result<(StatusCode, Json<serde_json::Value>), Problem> {
+    if request.company.is_some() || request.lead.is_some() {
+        return Err(Problem::field(
+            "company",
+            "and lead are not to be named: the list is that of all companies",
+        ));
+    }
+    let hash = state.hasher.hash(&request.phone);
+    let status = match state.api.store.suppress_everywhere(&operator.cause(), &hash).await? {
         Suppressed::Added => StatusCode::CREATED,
         Suppressed::Already => StatusCode::OK,
     };

@@ -40,12 +40,12 @@ pub(crate) struct SuppressionRequest {
 /// Which part of a list, by phone number.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Page {
+pub(crate) struct PhonePage {
     pub(crate) after: Option<PhoneNumber>,
     limit: Option<u32>,
 }
 
-impl Page {
+impl PhonePage {
     pub(crate) fn limit(&self) -> Result<u32, Problem> {
         match self.limit.unwrap_or(100) {
             limit @ 1..=1_000 => Ok(limit),

@@ -14,7 +14,7 @@ use serde::de::IgnoredAny;
 use sha2::Sha256;
 
 use crate::pool::Changed;
-use crate::transaction::{Transacted, Write};
+use crate::transaction::{IntoAttribute, Transacted, Write};
 use crate::{Store, StoreError, keys};
 
 /// Turns phone numbers into the names under which suppression lists file them.
@@ -76,6 +76,20 @@ impl Store {
             self.release_opted_out(cause, company, lead).await?;
         }
         Ok(suppressed)
+    }
+
+    /// Puts a number on the list of all companies, for good. In force when this returns.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it must be repeated until it does.
+    pub async fn suppress_everywhere(&self, cause: &Cause, hash: &str) -> Result<Suppressed, StoreError> {
+        let mut item = keys::suppressed_everywhere(hash);
+        item.insert("suppressed_at".to_owned(), cause.at.into_attribute());
+        item.insert("actor".to_owned(), cause.actor.as_str().into_attribute());
+        Ok(match self.transact(vec![Write::insert(&self.tables.dialing, item)]).await? {
+            Transacted::Done => Suppressed::Added,
+            Transacted::Refused(_) => Suppressed::Already,
+        })
     }
 
     /// Frees the number of a lead that opted out. One that is on a call is freed when the call is over.

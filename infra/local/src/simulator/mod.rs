@@ -118,7 +118,7 @@ impl Default for Config {
             queue_time: Duration::ZERO,
             latency: Duration::from_millis(120),
             opt_out_rate: 0.04,
-            callback_rate: 0.05,
+            callback_rate: 0.0,
             booking_rate: 0.2,
             cost_per_minute: Usd::from_ten_thousandths(900),
             concurrency_limit: 10,
