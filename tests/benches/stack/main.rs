@@ -1,9 +1,10 @@
-//! `just bench`: what the operations cost, also as a pool grows, how much one embedded stack does, how
+//! `just bench`: what the operations cost, also as a pool grows, how busy lines are, how much one embedded stack does, how
 //! fast the functions start, and what a table of PostgreSQL does in the stack's place.
 //!
 //! Costs are counted and the same each time. Times are of this machine and this moment: only those of one run compare.
 
 mod growth;
+mod lines;
 mod operations;
 mod postgres;
 mod report;
@@ -16,9 +17,10 @@ fn main() {
     // The HTTP client comes without one; everything here is plain HTTP.
     let _only_once = rustls::crypto::ring::default_provider().install_default();
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
-    let all: [(&str, fn()); 6] = [
+    let all: [(&str, fn()); 7] = [
         ("operations", operations::run),
         ("growth", growth::run),
+        ("lines", lines::run),
         ("throughput", throughput::run),
         ("report", report::run),
         ("startup", startup::run),

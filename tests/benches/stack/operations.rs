@@ -70,7 +70,7 @@ fn row(name: &str, costs: &[Cost]) -> Vec<String> {
 }
 
 /// Each request takes 4 to 12 ms, by seed.
-fn latency(seed: u64) -> Intercept {
+pub(crate) fn latency(seed: u64) -> Intercept {
     let chance = Mutex::new(ChaCha12Rng::seed_from_u64(seed));
     Arc::new(move |_| {
         let draw = chance.lock().expect("no panic").next_u64();
