@@ -30,8 +30,8 @@ serve:
 build:
     cargo lambda build --release --arm64
 
-# What the operations cost, also as a pool grows, how busy lines are, what the embedded stack does, how fast the functions
-# start; or one of them: operations, growth, lines, throughput, report, startup.
+# What the operations cost, also as a pool grows, how busy lines are, what the embedded stack does, what an upload and a
+# preflight take, how fast the functions start; or one of them: operations, growth, lines, throughput, report, upload, preflight, startup.
 bench *WHAT:
     cargo bench -p dialpool-tests --bench stack -- {{WHAT}}
 

@@ -38,6 +38,8 @@ pub struct Answer {
     pub status: u16,
     /// The body, as JSON; `null` when it is none.
     pub json: Value,
+    /// The body.
+    pub text: String,
     /// The headers.
     pub headers: http::HeaderMap,
 }
@@ -164,6 +166,17 @@ impl World {
         self.send_as(&bearer, "POST", path, "text/csv", csv.as_bytes().to_vec(), &[]).await
     }
 
+    /// Sends a CSV file with the company's key and more headers.
+    pub async fn send_file(&self, path: &str, file: Vec<u8>, headers: &[(&str, &str)]) -> Answer {
+        self.send_body(path, Body::from(file), headers).await
+    }
+
+    /// Sends a CSV file as it comes, with the company's key and more headers.
+    pub async fn send_body(&self, path: &str, body: Body, headers: &[(&str, &str)]) -> Answer {
+        let bearer = format!("Bearer {}", self.key);
+        self.send_any(&bearer, "POST", path, "text/csv", body, headers).await
+    }
+
     /// Sends a request with the company's key and more headers.
     pub async fn send_with(&self, method: &str, path: &str, body: Value, headers: &[(&str, &str)]) -> Answer {
         let bearer = format!("Bearer {}", self.key);
@@ -171,9 +184,6 @@ impl World {
     }
 
     /// Sends a request.
-    ///
-    /// # Panics
-    /// When it is no request.
     pub async fn send_as(
         &self,
         authorization: &str,
@@ -181,6 +191,22 @@ impl World {
         path: &str,
         content_type: &str,
         body: Vec<u8>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        self.send_any(authorization, method, path, content_type, Body::from(body), headers).await
+    }
+
+    /// Sends a request.
+    ///
+    /// # Panics
+    /// When it is no request.
+    async fn send_any(
+        &self,
+        authorization: &str,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: Body,
         headers: &[(&str, &str)],
     ) -> Answer {
         let mut request = http::Request::builder()
@@ -191,12 +217,13 @@ impl World {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Body::from(body)).expect("a request");
+        let request = request.body(body).expect("a request");
         let response = self.local.stack.api().oneshot(request).await.expect("an answer");
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
         let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Answer { status: parts.status.as_u16(), json, headers: parts.headers }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Answer { status: parts.status.as_u16(), json, text, headers: parts.headers }
     }
 
     /// Makes and starts a campaign with these contacts (a CSV with a header).

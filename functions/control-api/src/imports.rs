@@ -1,7 +1,8 @@
 //! Numbers and contacts from CSV and JSON: every row is taken or refused with its line and the reason.
 //!
 //! CSV has a header line; columns are found by their name or one of its aliases, in any order, and unknown ones are left
-//! alone. JSON is an array of objects with the same names. A file that cannot be read at all is refused as a whole.
+//! alone. JSON is an array of objects with the same names. A file that cannot be read at all, or that has too many rows, is refused
+//! as a whole: all of it is judged, while it comes in, before the first row is written.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,15 +15,16 @@ use dialpool_domain::pool::{History, HoldHours, NewNumber};
 use dialpool_domain::time::InvalidTimestamp;
 use dialpool_domain::{CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp};
 use dialpool_dynamo::{Added, Imported, Store, StoreError};
-use dialpool_runtime::http::{Api, Caller, IdIn, Parameters, Problem, RawBody};
+use dialpool_runtime::http::{Api, Caller, IdIn, Parameters, Pieces, Problem};
 use futures::{StreamExt, TryStreamExt, stream};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::ControlApi;
+use crate::rows::{Read, Row, Rows};
 use crate::wire::ImportParameters;
 
 /// The most rows of one file.
@@ -70,12 +72,6 @@ pub struct Report {
     pub refused: Vec<RowRefused>,
     /// Nothing was changed: the report says what would be.
     pub dry_run: bool,
-}
-
-/// One row: its values by column name, in lower case.
-struct Row {
-    line: u64,
-    values: Map<String, Value>,
 }
 
 impl Row {
@@ -209,7 +205,7 @@ impl Row {
     }
 }
 
-const PHONE: &[&str] = &["phone", "phone_number", "number", "e164", "mobile", "from_number"];
+pub(crate) const PHONE: &[&str] = &["phone", "phone_number", "number", "e164", "mobile", "from_number"];
 const LEAD: &[&str] = &["lead", "lead_id", "external_id", "id"];
 const NAME: &[&str] = &["name", "full_name", "first_name", "label", "friendly_name"];
 const ZIP: &[&str] = &["zip", "zip_code", "postal_code"];
@@ -247,7 +243,11 @@ const HELD_SINCE: &[&str] = &["assigned_at", "held_since"];
 /// # Errors
 /// When the file cannot be read as CSV or JSON at all.
 pub fn read_numbers(body: &[u8], json: bool, company: &CompanyId) -> Result<Accepted<NewNumber>, Problem> {
-    read(body, json, |row| {
+    Reading::new(json, number_of(company)).all(body)
+}
+
+fn number_of(company: &CompanyId) -> impl Fn(&Row) -> Result<NewNumber, RowRefused> {
+    move |row| {
         if let Some(other) = row.text(COMPANY).filter(|name| !name.eq_ignore_ascii_case(company.as_str())) {
             return Err(row.refuse(COMPANY, format!("is {other}: the pool is of {company}")));
         }
@@ -281,7 +281,7 @@ pub fn read_numbers(body: &[u8], json: bool, company: &CompanyId) -> Result<Acce
             history: row.history(&status)?,
             number,
         })
-    })
+    }
 }
 
 /// Reads the contacts of a file. A row without a lead gets the phone number's digits as its lead.
@@ -289,101 +289,84 @@ pub fn read_numbers(body: &[u8], json: bool, company: &CompanyId) -> Result<Acce
 /// # Errors
 /// When the file cannot be read as CSV or JSON at all.
 pub fn read_contacts(body: &[u8], json: bool) -> Result<Accepted<NewContact>, Problem> {
-    read(body, json, |row| {
-        let phone: PhoneNumber = row.parsed(PHONE)?.ok_or_else(|| row.refuse(PHONE, "is missing"))?;
-        let lead: LeadId = match row.parsed(LEAD)? {
-            Some(lead) => lead,
-            None => phone.as_str().parse().map_err(|_| row.refuse(LEAD, "is missing"))?,
-        };
-        Ok(NewContact {
-            callback_at: None,
-            consent: row.consent()?,
-            address: Address { zone: row.text(ZONE), zip: row.text(ZIP), state: row.parsed(STATE)? },
-            name: row.text(NAME),
-            lead,
-            phone,
-        })
+    Reading::new(json, contact_of).all(body)
+}
+
+fn contact_of(row: &Row) -> Result<NewContact, RowRefused> {
+    let phone: PhoneNumber = row.parsed(PHONE)?.ok_or_else(|| row.refuse(PHONE, "is missing"))?;
+    let lead: LeadId = match row.parsed(LEAD)? {
+        Some(lead) => lead,
+        None => phone.as_str().parse().map_err(|_| row.refuse(LEAD, "is missing"))?,
+    };
+    Ok(NewContact {
+        callback_at: None,
+        consent: row.consent()?,
+        address: Address { zone: row.text(ZONE), zip: row.text(ZIP), state: row.parsed(STATE)? },
+        name: row.text(NAME),
+        lead,
+        phone,
     })
 }
 
-fn read<T>(
-    body: &[u8],
-    json: bool,
-    parse: impl Fn(&Row) -> Result<T, RowRefused>,
-) -> Result<Accepted<T>, Problem> {
-    let (rows, mut refused) = if json { (json_rows(body)?, Vec::new()) } else { csv_rows(body)? };
-    if rows.len() > MOST_ROWS {
-        return Err(Problem::field(
-            "body",
-            format!("has {} rows; at most {MOST_ROWS} are taken at once", rows.len()),
-        ));
-    }
-    let mut accepted = Vec::with_capacity(rows.len());
-    for row in rows {
-        match row.within_limits().and_then(|()| parse(&row)) {
-            Ok(value) => accepted.push((row.line, value)),
-            Err(row) => refused.push(row),
-        }
-    }
-    refused.sort_by_key(|row| row.line);
-    Ok(Accepted { rows: accepted, refused })
+/// A file that is being read: what is kept of it are the rows that can be taken, and why others cannot.
+struct Reading<T, P> {
+    rows: Rows,
+    parse: P,
+    read: usize,
+    accepted: Accepted<T>,
 }
 
-fn json_rows(body: &[u8]) -> Result<Vec<Row>, Problem> {
-    let rows: Vec<Map<String, Value>> = serde_json::from_slice(body)
-        .map_err(|error| Problem::unreadable(format!("the body is not a JSON array of objects: {error}")))?;
-    let plain = |(name, value): (String, Value)| (name.to_lowercase().replace([' ', '-'], "_"), value);
-    let row = |(values, line): (Map<String, Value>, u64)| Row {
-        line,
-        values: values.into_iter().map(plain).collect(),
-    };
-    Ok(rows.into_iter().zip(1..).map(row).collect())
-}
-
-fn csv_rows(body: &[u8]) -> Result<(Vec<Row>, Vec<RowRefused>), Problem> {
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(false).from_reader(body);
-    let header =
-        reader.headers().map_err(|error| Problem::unreadable(format!("the header of the CSV: {error}")))?;
-    let columns: Vec<String> = header
-        .iter()
-        .map(|name| name.trim_start_matches('\u{feff}').to_lowercase().replace([' ', '-'], "_"))
-        .collect();
-    if !columns.iter().any(|column| PHONE.contains(&column.as_str())) {
-        let expected = PHONE.join(", ");
-        return Err(Problem::field(
-            "header",
-            format!("has no column for the phone number: one of {expected}"),
-        ));
+impl<T, P: Fn(&Row) -> Result<T, RowRefused>> Reading<T, P> {
+    fn new(json: bool, parse: P) -> Self {
+        let accepted = Accepted { rows: Vec::new(), refused: Vec::new() };
+        Self { rows: Rows::new(json), parse, read: 0, accepted }
     }
-    let (mut rows, mut refused) = (Vec::new(), Vec::new());
-    let mut record = csv::StringRecord::new();
-    loop {
-        let line = reader.position().line();
-        match reader.read_record(&mut record) {
-            Ok(false) => return Ok((rows, refused)),
-            Ok(true) => {
-                let line = record.position().map_or(line, csv::Position::line);
-                let values = columns.iter().cloned().zip(record.iter().map(Value::from)).collect();
-                rows.push(Row { line, values });
-            }
-            Err(error) if error.is_io_error() => return Err(Problem::unreadable("the body broke off")),
-            Err(error) => refused.push(unreadable_row(line, &error)),
+
+    fn feed(&mut self, piece: &[u8]) -> Result<(), Problem> {
+        let Self { rows, parse, read, accepted } = self;
+        rows.feed(piece, &mut |row| take(row, parse, read, accepted))
+    }
+
+    fn finish(self) -> Result<Accepted<T>, Problem> {
+        let Self { rows, parse, mut read, mut accepted } = self;
+        rows.finish(&mut |row| take(row, &parse, &mut read, &mut accepted))?;
+        Ok(accepted)
+    }
+
+    /// A file that is here already.
+    fn all(mut self, file: &[u8]) -> Result<Accepted<T>, Problem> {
+        self.feed(file)?;
+        self.finish()
+    }
+
+    /// A file that is sent.
+    async fn sent(mut self, mut body: Pieces) -> Result<Accepted<T>, Problem> {
+        while let Some(piece) = body.next().await? {
+            self.feed(&piece)?;
         }
+        self.finish()
     }
 }
 
-fn unreadable_row(line: u64, error: &csv::Error) -> RowRefused {
-    let (line, reason) = match error.kind() {
-        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => (
-            pos.as_ref().map_or(line, csv::Position::line),
-            format!("has {len} columns, the header has {expected_len}"),
-        ),
-        csv::ErrorKind::Utf8 { pos, .. } => {
-            (pos.as_ref().map_or(line, csv::Position::line), "is not UTF-8 text".to_owned())
-        }
-        _ => (line, error.to_string()),
-    };
-    RowRefused { line, field: "row".to_owned(), reason }
+fn take<T>(
+    row: Read,
+    parse: &impl Fn(&Row) -> Result<T, RowRefused>,
+    read: &mut usize,
+    accepted: &mut Accepted<T>,
+) -> Result<(), Problem> {
+    *read += 1;
+    if *read > MOST_ROWS {
+        return Err(Problem::field("body", format!("has more than {MOST_ROWS} rows: send it in parts")));
+    }
+    let judged = row.and_then(|row| {
+        row.within_limits()?;
+        Ok((row.line, parse(&row)?))
+    });
+    match judged {
+        Ok(row) => accepted.rows.push(row),
+        Err(row) => accepted.refused.push(row),
+    }
+    Ok(())
 }
 
 fn is_json(headers: &HeaderMap) -> Result<bool, Problem> {
@@ -400,9 +383,9 @@ pub(crate) async fn import_numbers(
     caller: Caller,
     Parameters(parameters): Parameters<ImportParameters>,
     headers: HeaderMap,
-    RawBody(body): RawBody,
+    body: Pieces,
 ) -> Result<Json<Report>, Problem> {
-    let accepted = read_numbers(&body, is_json(&headers)?, &caller.company)?;
+    let accepted = Reading::new(is_json(&headers)?, number_of(&caller.company)).sent(body).await?;
     let (store, cause) = (&api.store, &caller.cause());
     Ok(Json(bring_numbers(store, cause, &caller.company, accepted, parameters.dry_run, || {}).await?))
 }
@@ -453,14 +436,14 @@ pub(crate) async fn import_contacts(
     IdIn(id): IdIn<CampaignId>,
     Parameters(parameters): Parameters<ImportParameters>,
     headers: HeaderMap,
-    RawBody(body): RawBody,
+    body: Pieces,
 ) -> Result<Json<Report>, Problem> {
-    let accepted = read_contacts(&body, is_json(&headers)?)?;
-    let mut report = report(&accepted, parameters.dry_run);
-    let contacts: Vec<NewContact> = accepted.rows.into_iter().map(|(_, contact)| contact).collect();
     let store = &state.api.store;
     let campaign =
         store.campaign(&caller.company, &id).await?.ok_or_else(|| Problem::not_found("campaign"))?;
+    let accepted = Reading::new(is_json(&headers)?, contact_of).sent(body).await?;
+    let mut report = report(&accepted, parameters.dry_run);
+    let contacts: Vec<NewContact> = accepted.rows.into_iter().map(|(_, contact)| contact).collect();
     let added = if parameters.dry_run {
         store.would_add_contacts(&caller.company, &id, &contacts).await?
     } else {

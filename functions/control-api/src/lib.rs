@@ -13,7 +13,7 @@
 //! | `GET /v1/pool/report` | figures, health, distribution, overdue holds, double assignments (none) |
 //! | `GET /v1/campaigns?after=&limit=`, `POST` | the campaigns, the newest first; 201 a campaign |
 //! | `GET /v1/campaigns/{id}` | it, and how far it got |
-//! | `POST /v1/campaigns/{id}/contacts` | CSV or JSON; as for numbers |
+//! | `POST /v1/campaigns/{id}/contacts` | CSV or JSON, at most 10,000 rows; as for numbers |
 //! | `GET /v1/campaigns/{id}/contacts?after=&limit=` | its contacts |
 //! | `POST /v1/campaigns/{id}/start`, `pause`, `resume`, `cancel` | the campaign after it |
 //! | `POST /v1/campaigns/{id}/preflight` | who of its contacts may be called now, later, or never, and what that takes |
@@ -28,6 +28,7 @@
 //! | `POST /v1/operator/suppressions` | for an operator's key: the same for all companies |
 //!
 //! Every other route but the first acts within the company of the caller's key. `?dry_run=true` on an import changes nothing.
+//! A body may have 10 MB, and come with `Content-Encoding: gzip`.
 
 mod callbacks;
 mod calling;
@@ -35,6 +36,7 @@ mod campaigns;
 mod company;
 mod imports;
 mod numbers;
+mod rows;
 mod wire;
 
 use axum::extract::{FromRef, State};
@@ -44,15 +46,17 @@ use axum::{Json, Router};
 use dialpool_domain::event::Aggregate;
 use dialpool_domain::{CallId, CompanyId};
 use dialpool_dynamo::{PhoneHasher, Suppressed};
-use dialpool_runtime::http::{Api, Body, Caller, IdIn, Operator, Problem, edge, with_idempotency};
+use dialpool_runtime::http::{
+    Api, Body, Caller, IdIn, Operator, Problem, edge, with_gzip, with_idempotency,
+};
 use dialpool_runtime::{Queue, Start, StartError};
 
 pub use crate::calling::{Ahead, LookedAhead, Plan, look_ahead};
 pub use crate::imports::{Accepted, Report, RowRefused, bring_numbers, read_contacts, read_numbers};
 use crate::wire::{CallView, SuppressionRequest};
 
-/// A Lambda function takes 6 MB in one request; a little is left for what surrounds the body.
-const BODY_LIMIT_BYTES: usize = 5 * 1024 * 1024;
+/// What a request may have, unpacked. A Lambda function takes 6 MB in one request: a larger file comes compressed.
+const BODY_LIMIT_BYTES: usize = 10 * 1024 * 1024;
 
 /// The state of the function.
 #[derive(Debug, Clone, FromRef)]
@@ -114,7 +118,7 @@ pub fn router(start: &Start) -> Result<Router, StartError> {
         .route("/v1/operator/suppressions", post(suppress_everywhere));
     // An answer with a new key in it is kept nowhere.
     let companies = Router::new().route("/v1/companies", get(company::list).post(company::create));
-    let routes = with_idempotency(routes, state.clone()).merge(companies).with_state(state);
+    let routes = with_gzip(with_idempotency(routes, state.clone()).merge(companies).with_state(state));
     Ok(edge(routes, start.entropy.clone(), BODY_LIMIT_BYTES))
 }
 

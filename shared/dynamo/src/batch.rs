@@ -12,10 +12,10 @@ use crate::transaction::Item;
 use crate::{Store, StoreError, items, keys};
 
 /// As many keys as one request takes.
-const KEYS_AT_ONCE: usize = 100;
+pub(crate) const KEYS_AT_ONCE: usize = 100;
 
 /// Requests at the same time.
-const REQUESTS_AT_ONCE: usize = 8;
+pub(crate) const REQUESTS_AT_ONCE: usize = 8;
 
 impl Store {
     /// Reads at most 100 items, strongly consistent, in no order; one that is not there is left out.

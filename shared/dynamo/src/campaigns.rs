@@ -13,8 +13,9 @@ use dialpool_domain::retry::DoneReason;
 use dialpool_domain::{CampaignId, CompanyId, PhoneNumber, Timestamp};
 use futures::{StreamExt, TryStreamExt, stream};
 
+use crate::batch::{KEYS_AT_ONCE, REQUESTS_AT_ONCE};
 use crate::items::{CampaignItem, ContactItem};
-use crate::transaction::{IntoAttribute, Transacted, Write};
+use crate::transaction::{IntoAttribute, Item, Transacted, Write};
 use crate::{Store, StoreError, items, keys};
 
 /// A transaction has at most 100 writes: 98 contacts, the campaign and its event.
@@ -250,6 +251,8 @@ impl Store {
             contacts.iter().partition(|contact| seen.insert(&contact.phone));
         let mut known: Vec<PhoneNumber> = known.drain(..).map(|contact| contact.phone.clone()).collect();
         let mut added = 0;
+        // As it is after our own change, as long as nobody else changes it: then the next chunk is refused and reads it again.
+        let mut expected: Option<CampaignItem> = None;
         for chunk in fresh.chunks(CONTACTS_AT_ONCE) {
             let mut chunk = chunk.to_vec();
             let mut rounds = 0..ROUNDS;
@@ -259,7 +262,11 @@ impl Store {
                         "campaign {id} changed under {ROUNDS} attempts to add to it"
                     )));
                 }
-                let Some(campaign) = self.campaign_item_of(company, id).await? else {
+                let campaign = match expected.take() {
+                    Some(campaign) => Some(campaign),
+                    None => self.campaign_item_of(company, id).await?,
+                };
+                let Some(campaign) = campaign else {
                     return Ok(Added::NotFound);
                 };
                 match campaign.campaign_status {
@@ -273,6 +280,8 @@ impl Store {
                     Transacted::Done => {
                         added += chunk.len() as u64;
                         chunk.clear();
+                        let item_version = campaign.item_version + 1;
+                        expected = Some(CampaignItem { item_version, ..campaign });
                     }
                     Transacted::Refused(refusal) => {
                         let mut place = 0..;
@@ -314,15 +323,25 @@ impl Store {
         let (fresh, mut known): (Vec<PhoneNumber>, Vec<_>) =
             phones.partition(|phone| seen.insert(phone.clone()));
         let all = fresh.len();
-        let mut found = stream::iter(fresh)
-            .map(async |phone| Ok::<_, StoreError>(self.contact(id, &phone).await?.map(|_| phone)))
-            .buffer_unordered(CONTACTS_AT_ONCE);
-        let mut there = 0;
-        while let Some(phone) = found.try_next().await? {
-            there += usize::from(phone.is_some());
-            known.extend(phone);
-        }
-        Ok(Added::Done { added: (all - there) as u64, known })
+        let there = self.contacts_there(id, &fresh).await?;
+        let new = (all - there.len()) as u64;
+        known.extend(there);
+        Ok(Added::Done { added: new, known })
+    }
+
+    /// Which of the numbers the campaign has as contacts.
+    async fn contacts_there(
+        &self,
+        id: &CampaignId,
+        phones: &[PhoneNumber],
+    ) -> Result<Vec<PhoneNumber>, StoreError> {
+        let keys =
+            phones.chunks(KEYS_AT_ONCE).map(|phones| phones.iter().map(|phone| keys::contact(id, phone)));
+        let reads: Vec<_> =
+            keys.map(|keys| self.get_some(&self.tables.dialing, keys.collect(), Some("e164"))).collect();
+        let found: Vec<Vec<Item>> = stream::iter(reads).buffered(REQUESTS_AT_ONCE).try_collect().await?;
+        let phone = |item: Item| items::read::<PhoneRow>("contact", item).map(|row| row.e164);
+        found.into_iter().flatten().map(phone).collect()
     }
 
     fn chunk_writes(
@@ -607,6 +626,11 @@ impl Store {
         }
         Ok(running)
     }
+}
+
+#[derive(serde::Deserialize)]
+struct PhoneRow {
+    e164: PhoneNumber,
 }
 
 #[derive(serde::Deserialize)]

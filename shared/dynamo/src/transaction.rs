@@ -214,7 +214,8 @@ impl Store {
     /// When DynamoDB gives no clear answer, or conflicts go on for longer than [`TRIES`] tries.
     pub(crate) async fn transact(&self, writes: Vec<Write>) -> Result<Transacted, StoreError> {
         let items = writes.into_iter().map(Write::into_item).collect::<Result<Vec<_>, _>>()?;
-        let token = Sha256::digest(format!("{items:?}"));
+        // What tells it from others that meet the same conflict: worked out when there is one.
+        let mut token = None;
         for attempt in 0..TRIES {
             let sent =
                 self.client.transact_write_items().set_transact_items(Some(items.clone())).send().await;
@@ -237,6 +238,7 @@ impl Store {
                 Some(TransactWriteItemsError::TransactionInProgressException(_)) => {}
                 _ => return Err(error.into()),
             }
+            let token = token.get_or_insert_with(|| Sha256::digest(format!("{items:?}")));
             tokio::time::sleep(pause(attempt, token[attempt as usize % token.len()])).await;
         }
         Err(StoreError::Busy(format!("{TRIES} transactions in a row met a conflict")))

@@ -10,19 +10,25 @@ mod postgres;
 mod report;
 mod startup;
 mod throughput;
+mod upload;
 
 use comfy_table::{CellAlignment, Table, presets};
 
 fn main() {
     // The HTTP client comes without one; everything here is plain HTTP.
     let _only_once = rustls::crypto::ring::default_provider().install_default();
+    if std::env::args().nth(1).is_some_and(|word| word == upload::SERVE) {
+        return upload::serve();
+    }
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
-    let all: [(&str, fn()); 7] = [
+    let all: [(&str, fn()); 9] = [
         ("operations", operations::run),
         ("growth", growth::run),
         ("lines", lines::run),
         ("throughput", throughput::run),
         ("report", report::run),
+        ("upload", upload::run),
+        ("preflight", upload::preflight),
         ("startup", startup::run),
         ("postgres", postgres::run),
     ];

@@ -3,11 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use axum::RequestExt;
+use axum::body::BodyDataStream;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use bytes::Bytes;
+use futures::TryStreamExt;
+use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
@@ -61,10 +65,48 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
     }
 }
 
+/// A body that is read as it comes, and no further than its limit.
+#[derive(Debug)]
+pub struct Pieces {
+    body: BodyDataStream,
+    limit_bytes: usize,
+}
+
+impl Pieces {
+    /// The next piece; none: that was all.
+    ///
+    /// # Errors
+    /// 413 when the body is larger than the route takes, 400 when it breaks off, or is not what its encoding says.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        self.body.try_next().await.map_err(|error| {
+            let causes =
+                std::iter::successors(Some(&error as &dyn std::error::Error), |cause| cause.source());
+            match causes.into_iter().any(|cause| cause.is::<LengthLimitError>()) {
+                true => Problem::too_large(self.limit_bytes),
+                false => broken(),
+            }
+        })
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Pieces {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let limit = request.extensions().get::<super::edge::BodyLimit>().copied().unwrap_or_default();
+        let body = request.into_limited_body().into_data_stream();
+        Ok(Self { body, limit_bytes: limit.0 })
+    }
+}
+
+fn broken() -> Problem {
+    Problem::unreadable("the body broke off, or is not compressed as its Content-Encoding says")
+}
+
 fn refused(rejection: &BytesRejection, limit_bytes: usize) -> Problem {
     match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(limit_bytes),
-        _ => Problem::unreadable("the body broke off"),
+        _ => broken(),
     }
 }
 

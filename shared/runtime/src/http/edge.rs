@@ -2,10 +2,11 @@
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef, Request};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use dialpool_domain::TraceId;
+use tower_http::decompression::RequestDecompressionLayer;
 
 use super::caller::Api;
 use super::idempotency::idempotent;
@@ -52,6 +53,18 @@ async fn traced(mut request: Request, next: Next, chance: u128, limit_bytes: usi
     }
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// Lets the routes take bodies that are compressed (`Content-Encoding: gzip`): what they see, and what their limit is for, is
+/// unpacked. Not for a route that verifies the bytes that were sent.
+pub fn with_gzip(routes: Router) -> Router {
+    routes.layer(RequestDecompressionLayer::new()).layer(middleware::map_response(
+        async |response: Response| {
+            let foreign = response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE
+                && response.extensions().get::<Problem>().is_none();
+            if foreign { Problem::unknown_encoding().into_response() } else { response }
+        },
+    ))
 }
 
 /// Lets the routes honour `Idempotency-Key`.

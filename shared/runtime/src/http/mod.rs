@@ -6,7 +6,7 @@ mod edge;
 mod idempotency;
 mod problem;
 
-pub use body::{Body, IdIn, Parameters, RawBody};
+pub use body::{Body, IdIn, Parameters, Pieces, RawBody};
 pub use caller::{Api, Caller, Operator, issue_api_key};
-pub use edge::{edge, with_idempotency};
+pub use edge::{edge, with_gzip, with_idempotency};
 pub use problem::{FieldError, Problem};

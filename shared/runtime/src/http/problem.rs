@@ -130,6 +130,13 @@ impl Problem {
         )
     }
 
+    /// 415: the body is compressed in a way that is not taken.
+    pub fn unknown_encoding() -> Self {
+        let (kind, title) = ("unknown-encoding", "The body is encoded in a way that is not taken");
+        let detail = "Content-Encoding: is gzip, or left out";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, kind, title, detail)
+    }
+
     /// 422: the `Idempotency-Key` was used for another request.
     pub fn key_reused() -> Self {
         let (kind, title) = ("idempotency-key-reused", "The Idempotency-Key was used for another request");
