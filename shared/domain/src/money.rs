@@ -107,7 +107,42 @@ impl Sum for Usd {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_sum_is_exact_in_whatever_order_and_parts(
+            amounts in proptest::collection::vec(-10_000_000_000i64..10_000_000_000, 0..200),
+            split in any::<proptest::sample::Index>(),
+        ) {
+            let usd: Vec<Usd> = amounts.iter().copied().map(Usd::from_ten_thousandths).collect();
+            let total: Usd = usd.iter().copied().sum();
+            prop_assert_eq!(total.as_ten_thousandths(), amounts.iter().sum::<i64>());
+            prop_assert_eq!(usd.iter().rev().copied().sum::<Usd>(), total);
+            let (one, other) = usd.split_at(split.index(usd.len() + 1));
+            prop_assert_eq!(one.iter().copied().sum::<Usd>() + other.iter().copied().sum(), total);
+            prop_assert_eq!(usd.iter().fold(total, |left, amount| left - *amount), Usd::ZERO);
+        }
+
+        #[test]
+        fn an_amount_is_written_with_four_decimals_and_reads_back(amount in -1_000_000_000_000i64..1_000_000_000_000) {
+            let usd = Usd::from_ten_thousandths(amount);
+            let text = usd.to_string();
+            prop_assert_eq!(text.split_once('.').map(|(_, decimals)| decimals.len()), Some(4));
+            prop_assert_eq!(text.parse::<Usd>().unwrap(), usd);
+            let json = serde_json::to_string(&usd).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Usd>(&json).unwrap(), usd);
+        }
+
+        #[test]
+        fn a_json_number_of_the_provider_is_the_amount_that_it_meant(amount in 0i64..100_000_000) {
+            // The provider computes with floats; the shortest text of one has the four decimals.
+            let number = serde_json::json!(amount as f64 / 10_000.0);
+            prop_assert_eq!(number.to_string().parse::<Usd>().unwrap(), Usd::from_ten_thousandths(amount));
+        }
+    }
 
     #[test]
     fn amounts_keep_four_decimals_exactly() {
