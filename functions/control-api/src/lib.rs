@@ -19,6 +19,8 @@
 //! | `POST /v1/campaigns/{id}/preflight` | who of its contacts may be called now, later, or never, and what that takes |
 //! | `POST /v1/campaigns/{id}/callbacks` | a contact that is to be called at a time of its own, before others |
 //! | `GET /v1/campaigns/{id}/calls?after=&limit=`, `/v1/calls` | its calls, or all, the newest first, without transcripts |
+//! | `GET /v1/campaigns/{id}/export?after=` | its contacts as CSV, with what became of them; `Link` has the next page |
+//! | `GET /v1/campaigns/{id}/calls/export?after=` | its calls as CSV, each with why it was lawful |
 //! | `GET /v1/calls/{id}` | a call, its events, what the provider sent |
 //! | `GET /v1/rules` | the calling rules in force, with their sources |
 //! | `GET /v1/stops`, `PUT`, `DELETE ?state=` | the company's stop switch, for all its calls or those into a state |
@@ -33,7 +35,9 @@
 mod callbacks;
 mod calling;
 mod campaigns;
+mod cells;
 mod company;
+mod exports;
 mod imports;
 mod numbers;
 mod rows;
@@ -52,6 +56,7 @@ use dialpool_runtime::http::{
 use dialpool_runtime::{Queue, Start, StartError};
 
 pub use crate::calling::{Ahead, LookedAhead, Plan, look_ahead};
+pub use crate::exports::{ExportPage, export_calls, export_contacts};
 pub use crate::imports::{Accepted, Report, RowRefused, bring_numbers, read_contacts, read_numbers};
 use crate::wire::{CallView, SuppressionRequest};
 
@@ -103,6 +108,8 @@ pub fn router(start: &Start) -> Result<Router, StartError> {
         .route("/v1/campaigns/{id}/preflight", post(calling::preflight))
         .route("/v1/campaigns/{id}/callbacks", post(callbacks::promise))
         .route("/v1/campaigns/{id}/calls", get(campaigns::calls_of))
+        .route("/v1/campaigns/{id}/calls/export", get(exports::calls))
+        .route("/v1/campaigns/{id}/export", get(exports::contacts))
         .route("/v1/calls", get(campaigns::calls))
         .route("/v1/calls/{id}", get(call))
         .route("/v1/rules", get(calling::rules))

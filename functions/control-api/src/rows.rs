@@ -1,5 +1,7 @@
 //! The rows of a CSV or JSON file, one after the other, while the file comes in.
 //!
+//! A `'` that keeps a cell from being a formula is no part of its text.
+//!
 //! Of a CSV file no more is kept than the row that is being read. A JSON array is kept until its end has come, and its rows
 //! are read one by one then.
 
@@ -10,6 +12,7 @@ use dialpool_runtime::http::Problem;
 use serde::de::{DeserializeSeed, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use crate::cells::unguarded;
 use crate::imports::{PHONE, RowRefused};
 
 /// The most columns of a file, and characters of a column's name.
@@ -27,13 +30,13 @@ pub(crate) type Read = Result<Row, RowRefused>;
 
 /// A file that comes in pieces.
 pub(crate) enum Rows {
-    Csv(CsvRows),
+    Csv(Box<CsvRows>),
     Json(Vec<u8>),
 }
 
 impl Rows {
     pub(crate) fn new(json: bool) -> Self {
-        if json { Self::Json(Vec::new()) } else { Self::Csv(CsvRows::new()) }
+        if json { Self::Json(Vec::new()) } else { Self::Csv(Box::new(CsvRows::new())) }
     }
 
     /// The next piece of the file. `each` gets the rows that end in it.
@@ -166,7 +169,8 @@ impl CsvRows {
                 Err(refused(format!("has {} columns, the header has {}", fields.len(), columns.len())))
             }
             Ok(fields) => {
-                let values = columns.iter().cloned().zip(fields.into_iter().map(Value::from)).collect();
+                let values = fields.into_iter().map(|field| Value::from(unguarded(field)));
+                let values = columns.iter().cloned().zip(values).collect();
                 Ok(Row { line, values })
             }
         })

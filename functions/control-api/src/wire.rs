@@ -107,6 +107,13 @@ pub(crate) struct CallView {
     pub(crate) provider_log: Vec<LogEntry>,
 }
 
+/// Where the next page of a list begins.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Onward<T> {
+    pub(crate) after: Option<T>,
+}
+
 /// Which part of a list that is ordered by time.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -125,12 +132,17 @@ impl Since {
 
     /// The place behind which the page starts: a moment and an id, as `next` gave them.
     pub(crate) fn after<T: std::str::FromStr>(&self) -> Result<Option<(Timestamp, T)>, Problem> {
-        let Some(after) = &self.after else { return Ok(None) };
-        let place = after
-            .split_once('~')
-            .and_then(|(at, id)| Some((Timestamp::from_millis(at.parse().ok()?), id.parse().ok()?)));
-        place.map(Some).ok_or_else(|| Problem::field("after", "is the `next` of a page before"))
+        place(self.after.as_deref())
     }
+}
+
+/// A moment and an id, as the `next` of a page has them.
+pub(crate) fn place<T: std::str::FromStr>(text: Option<&str>) -> Result<Option<(Timestamp, T)>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    let place = text
+        .split_once('~')
+        .and_then(|(at, id)| Some((Timestamp::from_millis(at.parse().ok()?), id.parse().ok()?)));
+    place.map(Some).ok_or_else(|| Problem::field("after", "is the `next` of a page before"))
 }
 
 /// The entries of a page, under a name of their own.

@@ -77,6 +77,16 @@ enum CampaignAction {
         /// The campaign.
         id: CampaignId,
     },
+    /// Writes its contacts with what became of them into a CSV file, or its calls with why each was lawful.
+    Export {
+        /// The campaign.
+        id: CampaignId,
+        /// The file; what it has is replaced.
+        file: PathBuf,
+        /// One row per call, with the record of why it was lawful.
+        #[arg(long)]
+        calls: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -148,6 +158,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Action::Campaign(CampaignAction::Watch { id }) => {
             real_time()?.block_on(serve::watch_campaign(&place, &id)).map(|()| ExitCode::SUCCESS)
+        }
+        Action::Campaign(CampaignAction::Export { id, file, calls }) => {
+            real_time()?.block_on(serve::export(&place, &id, &file, calls)).map(|()| ExitCode::SUCCESS)
         }
         Action::Preflight { file, company, cap, without_consent } => {
             let looked = serve::preflight(&place, &file, &company, cap, without_consent);

@@ -5,6 +5,7 @@
 //! With `AWS_ENDPOINT_URL` set the imports and keys go to that endpoint instead of the folder.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use control_api::{Ahead, Plan, look_ahead};
+use control_api::{Ahead, Plan, export_calls, export_contacts, look_ahead};
 use dialpool_domain::campaign::{Cap, NewCampaign, Policy};
 use dialpool_domain::consent::ConsentRequired;
 use dialpool_domain::contact::NewContact;
@@ -424,6 +425,35 @@ pub async fn show_pool(place: &Place, company: &CompanyId, watch: bool) -> anyho
 pub async fn watch_campaign(place: &Place, id: &CampaignId) -> anyhow::Result<()> {
     let store = place.store().await?;
     campaign_view::watch(&store, &clock(None, &place.folder)?, id).await
+}
+
+/// Writes the contacts of a campaign, or its calls, into a CSV file.
+///
+/// # Errors
+/// When there is no such campaign, the store gives no answer, or the file cannot be written.
+pub async fn export(place: &Place, id: &CampaignId, file: &Path, calls: bool) -> anyhow::Result<()> {
+    let store = place.store().await?;
+    let campaign = store.campaign_of_job(id).await?;
+    let company = campaign.ok_or_else(|| anyhow::anyhow!("there is no campaign {id}"))?.company;
+    let unwritten = || format!("failed to write {}", file.display());
+    let mut output = std::fs::File::create(file).with_context(unwritten)?;
+    let (mut contact, mut call) = (None, None);
+    loop {
+        let (csv, more) = if calls {
+            let page = export_calls(&store, &company, id, call.take()).await?;
+            call = page.next.map(|(at, id)| Ok::<_, anyhow::Error>((at, id.parse()?))).transpose()?;
+            (page.csv, call.is_some())
+        } else {
+            let page = export_contacts(&store, &company, id, contact.as_ref()).await?;
+            let page = page.ok_or_else(|| anyhow::anyhow!("there is no campaign {id}"))?;
+            contact = page.next;
+            (page.csv, contact.is_some())
+        };
+        output.write_all(csv.as_bytes()).with_context(unwritten)?;
+        if !more {
+            return Ok(());
+        }
+    }
 }
 
 /// Looks ahead at a file of leads, and prints who may be called.

@@ -75,6 +75,8 @@ pub struct Contact {
     pub promised_for: Option<Timestamp>,
     /// When each attempt that counts was made, ascending.
     pub attempts: Vec<Timestamp>,
+    /// Every call that was claimed for it, the first one first.
+    pub calls: Vec<CallId>,
     /// How many of them the provider failed.
     pub provider_failures: u32,
     /// Events so far.

@@ -627,6 +627,7 @@ mod tests {
             consent: None,
             state: contact,
             attempts: vec![claimed_at; attempts],
+            calls: Vec::new(),
             provider_failures: 0,
             promised_for: None,
             events: 0,

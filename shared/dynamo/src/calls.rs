@@ -1,9 +1,14 @@
 //! Lists: the campaigns of a company, its calls, the calls of a campaign. Read from indexes that may lag by a moment.
 
-use dialpool_domain::call::Call;
-use dialpool_domain::campaign::Campaign;
-use dialpool_domain::{CampaignId, CompanyId, Timestamp};
+use std::collections::BTreeMap;
 
+use dialpool_domain::call::{Call, CallReport};
+use dialpool_domain::campaign::Campaign;
+use dialpool_domain::{CallId, CampaignId, CompanyId, Timestamp};
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::Deserialize;
+
+use crate::batch::{KEYS_AT_ONCE, REQUESTS_AT_ONCE};
 use crate::campaigns::{calls_of, company_index};
 use crate::items::{CallItem, CampaignItem};
 use crate::transaction::{IntoAttribute, Item};
@@ -16,6 +21,16 @@ pub struct Page<T> {
     pub entries: Vec<T>,
     /// Where the next page starts: behind this moment and id; none: this was the last.
     pub next: Option<(Timestamp, String)>,
+}
+
+/// Of a call, what is told of its contact: outcome, ended reason, cost and recording, and nothing else.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ToldOfCall {
+    /// The call.
+    pub call_id: CallId,
+    /// What was reported of it.
+    #[serde(default)]
+    pub report: CallReport,
 }
 
 impl Store {
@@ -48,7 +63,7 @@ impl Store {
         &self,
         company: &CompanyId,
         campaign: Option<&CampaignId>,
-        after: Option<(Timestamp, dialpool_domain::CallId)>,
+        after: Option<(Timestamp, CallId)>,
         limit: u32,
     ) -> Result<Page<Call>, StoreError> {
         let (index, attribute, partition) = match campaign {
@@ -63,6 +78,26 @@ impl Store {
             .collect::<Result<Vec<_>, _>>()?;
         let next = calls.last().filter(|_| more).map(|last| (last.claimed_at, last.id.to_string()));
         Ok(Page { entries: calls.into_iter().filter(|call| call.company == *company).collect(), next })
+    }
+
+    /// What was told of each of these calls that is there.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn told_of_calls(&self, ids: &[&CallId]) -> Result<BTreeMap<CallId, ToldOfCall>, StoreError> {
+        // Not the transcript: it is longer than all the rest.
+        const TOLD: &str = "call_id, report.outcome, report.ended_reason, report.cost, report.recording_url";
+        let reads: Vec<_> = ids
+            .chunks(KEYS_AT_ONCE)
+            .map(|ids| ids.iter().map(|id| crate::keys::call(id)).collect())
+            .map(|keys| self.get_some(&self.tables.dialing, keys, Some(TOLD)))
+            .collect();
+        let found: Vec<Vec<Item>> = stream::iter(reads).buffered(REQUESTS_AT_ONCE).try_collect().await?;
+        let told = |item: Item| {
+            let told: ToldOfCall = items::read("call", item)?;
+            Ok((told.call_id.clone(), told))
+        };
+        found.into_iter().flatten().map(told).collect()
     }
 
     /// The items that an index has in a partition, the newest first, and whether there are more.

@@ -15,6 +15,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use dialpool_domain::call::{Call, CallReport, CallState, FIRST_LOOK_AFTER, HELD_THROUGH_CALL, SILENT_AFTER};
 use dialpool_domain::campaign::{Campaign, Mode};
 use dialpool_domain::contact::Contact;
@@ -383,11 +384,14 @@ impl Store {
             Write::update(
                 dialing,
                 keys::contact(&campaign.id, &contact.phone),
-                "SET call_id = :call, due_at = :lease, attempts = list_append(attempts, :attempt), item_version = :next \
+                "SET call_id = :call, due_at = :lease, attempts = list_append(attempts, :attempt), \
+                 calls = list_append(if_not_exists(calls, :none), :calls), item_version = :next \
                  REMOVE promised_due",
             )
             .when("item_version = :version AND attribute_not_exists(call_id) AND due_at <= :now")
             .value(":call", call_id.as_str())
+            .value(":calls", items::attribute("contact", &[call_id])?)
+            .value(":none", AttributeValue::L(Vec::new()))
             .value(":lease", held_until)
             .value(":attempt", items::attribute("contact", &[cause.at.as_millis()])?)
             .value(":next", contact.version + 1)

@@ -265,6 +265,9 @@ pub(crate) struct ContactItem {
     /// When each attempt that counts was made, in milliseconds since 1970, ascending.
     #[serde(default)]
     pub(crate) attempts: Vec<i64>,
+    /// Every call that was claimed for it, the first one first.
+    #[serde(default)]
+    pub(crate) calls: Vec<CallId>,
     /// How many of them the provider failed.
     #[serde(default)]
     pub(crate) provider_failures: u32,

@@ -29,7 +29,7 @@ mod waiting;
 mod watch;
 
 pub use callbacks::{Promise, Promised};
-pub use calls::Page;
+pub use calls::{Page, ToldOfCall};
 pub use campaigns::{Added, Commanded, ContactPage};
 pub use consent::Consented;
 pub use decisions::{Decided, NewDecision, StoredDecision, Supposed};
