@@ -11,6 +11,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::assistant::AssistantUse;
 use crate::consent::ConsentRequired;
 use crate::pool::HoldHours;
 use crate::{CampaignId, CompanyId, PhoneNumber, Timestamp, Usd};
@@ -167,7 +168,7 @@ pub struct NewCampaign {
     pub company: CompanyId,
     /// A name for people.
     pub name: String,
-    /// The assistant's id at the voice provider.
+    /// The assistant: the id of a company's record of it, or else its id at the voice provider.
     pub assistant_id: String,
     /// Lines at once.
     pub cap: Cap,
@@ -190,6 +191,9 @@ pub struct Campaign {
     pub name: String,
     /// The assistant's id at the voice provider.
     pub assistant_id: String,
+    /// The company's record of the assistant, if it has one, and which version of it speaks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assistant: Option<AssistantUse>,
     /// Where it stands.
     pub status: CampaignStatus,
     /// Lines at once.

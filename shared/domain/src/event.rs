@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::assistant::Origin;
 use crate::campaign::CampaignStatus;
 use crate::consent::Consent;
 use crate::law::LegalBasis;
@@ -14,7 +15,8 @@ use crate::place::State;
 use crate::pool::{ReleaseReason, Tier};
 use crate::retry::DoneReason;
 use crate::{
-    AssignmentId, CallId, CampaignId, CompanyId, EventId, LeadId, PhoneNumber, Timestamp, TraceId, Usd,
+    AssignmentId, AssistantId, CallId, CampaignId, CompanyId, EventId, LeadId, PhoneNumber, Timestamp,
+    TraceId, Usd,
 };
 
 /// Who caused a change, when, and as part of what.
@@ -52,6 +54,8 @@ pub enum Aggregate {
     Lines(CompanyId),
     /// What a person agreed to, by the keyed hash of the phone number.
     Consent(String),
+    /// What speaks to the people who are called.
+    Assistant(AssistantId),
 }
 
 impl Aggregate {
@@ -73,6 +77,7 @@ impl Aggregate {
             Self::Pool(company) => format!("pool_{company}"),
             Self::Lines(company) => format!("lines_{company}"),
             Self::Consent(id) => format!("cns_{id}"),
+            Self::Assistant(id) => id.to_string(),
         }
     }
 }
@@ -330,6 +335,15 @@ pub enum EventData {
         /// Its name.
         name: String,
     },
+    /// A campaign that has not begun got another assistant.
+    #[serde(rename = "campaign.assistant_changed")]
+    CampaignAssistantChanged {
+        /// The assistant's id at the provider.
+        provider_id: String,
+        /// The assistant, when the company has a record of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        assistant_id: Option<AssistantId>,
+    },
     /// Contacts were added to a campaign.
     #[serde(rename = "campaign.contacts_added")]
     CampaignContactsAdded {
@@ -343,6 +357,38 @@ pub enum EventData {
         from: CampaignStatus,
         /// To.
         to: CampaignStatus,
+    },
+    /// A company has an assistant more.
+    #[serde(rename = "assistant.created")]
+    AssistantCreated {
+        /// Its name.
+        name: String,
+        /// Its id at the provider.
+        provider_id: String,
+        /// What it was made from.
+        origin: Origin,
+        /// SHA-256 of its configuration, in hexadecimal digits.
+        sha256: String,
+    },
+    /// An assistant has a new version of its configuration, which the provider has, too.
+    #[serde(rename = "assistant.updated")]
+    AssistantUpdated {
+        /// Its name.
+        name: String,
+        /// Its id at the provider.
+        provider_id: String,
+        /// The version, from 1.
+        version: u64,
+        /// SHA-256 of its configuration, in hexadecimal digits.
+        sha256: String,
+    },
+    /// A company has an assistant no more; the provider still does.
+    #[serde(rename = "assistant.deleted")]
+    AssistantDeleted {
+        /// Its name.
+        name: String,
+        /// Its id at the provider.
+        provider_id: String,
     },
     /// A contact will not be dialed again.
     #[serde(rename = "contact.finished")]
@@ -433,8 +479,12 @@ impl EventData {
             Self::CallTimedOut(_) => "call.timed_out",
             Self::CallReported { .. } => "call.reported",
             Self::CampaignCreated { .. } => "campaign.created",
+            Self::CampaignAssistantChanged { .. } => "campaign.assistant_changed",
             Self::CampaignContactsAdded { .. } => "campaign.contacts_added",
             Self::CampaignStatusChanged { .. } => "campaign.status_changed",
+            Self::AssistantCreated { .. } => "assistant.created",
+            Self::AssistantUpdated { .. } => "assistant.updated",
+            Self::AssistantDeleted { .. } => "assistant.deleted",
             Self::ContactFinished { .. } => "contact.finished",
             Self::ContactCallbackPromised { .. } => "contact.callback_promised",
             Self::LeadOptedOut { .. } => "lead.opted_out",

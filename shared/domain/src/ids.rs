@@ -74,6 +74,8 @@ macro_rules! made_ids {
 made_ids! {
     /// One hold of one number by one lead, from grant to end. Every change of a hold names it (fencing).
     AssignmentId = "asg";
+    /// What speaks to the people who are called, as a company has it.
+    AssistantId = "ast";
     /// One attempt to call one contact. Fits the 40 characters that the provider allows for a call's name.
     CallId = "call";
     /// A campaign.

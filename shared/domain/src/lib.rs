@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock or draws a random number: time, ids and chance are arguments.
 //! Every value of a type in this crate is valid; text becomes such a value once, at the edge.
 
+pub mod assistant;
 pub mod breaker;
 pub mod call;
 pub mod callback;
@@ -13,6 +14,7 @@ pub mod decision;
 pub mod dialable;
 pub mod event;
 pub mod ids;
+pub mod inventory;
 pub mod law;
 pub mod money;
 pub mod opt_out;
@@ -26,7 +28,7 @@ pub mod rules;
 pub mod time;
 pub mod usage;
 
-pub use ids::{AssignmentId, CallId, CampaignId, CompanyId, EventId, LeadId, TraceId};
+pub use ids::{AssignmentId, AssistantId, CallId, CampaignId, CompanyId, EventId, LeadId, TraceId};
 pub use money::Usd;
 pub use phone::PhoneNumber;
 pub use time::Timestamp;

@@ -20,10 +20,13 @@
 //!
 //! **What is not here**: retries. A request is sent once; whether again is for the caller to know.
 
+mod assistants;
+mod numbers;
 pub mod webhook;
 pub mod webhook_auth;
 mod wire;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use ::http::{Method, Request, StatusCode, header};
@@ -32,8 +35,9 @@ use dialpool_domain::call::{CallReport, CallState};
 use dialpool_domain::{CallId, CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp, TraceId, Usd};
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+pub use self::assistants::{ProviderAssistant, Written};
 use crate::http::{Transport, TransportError};
 
 /// How many calls are asked for at once.
@@ -170,8 +174,8 @@ pub enum ProviderError {
     /// The request cannot be written: the base address or the key is malformed.
     #[error("not a request: {0}")]
     Request(String),
-    /// More calls than one number can have made; what was read proves nothing.
-    #[error("more than {} calls of one number", PAGE * PAGES)]
+    /// More entries than there can be of what was asked for; what was read proves nothing.
+    #[error("more entries than there can be")]
     TooMany,
 }
 
@@ -354,6 +358,44 @@ impl Vapi {
         }
     }
 
+    /// Everything of a list that is in the order of its making, the newest first, from `created_from` on. All or an error.
+    async fn listed(
+        &self,
+        path: &str,
+        page_size: usize,
+        pages: usize,
+        created_from: Option<Timestamp>,
+    ) -> Result<Vec<Map<String, Value>>, ProviderError> {
+        let mut all: Vec<Map<String, Value>> = Vec::new();
+        let mut created_to: Option<Timestamp> = None;
+        for _page in 0..pages {
+            let mut query = vec![("limit", page_size.to_string())];
+            query.extend(created_from.map(|moment| ("createdAtGe", moment.to_string())));
+            query.extend(created_to.map(|moment| ("createdAtLe", moment.to_string())));
+            let body = self.get(&[path], &query).await?.map_err(|answer| answer.into_error())?;
+            let page: Vec<Map<String, Value>> = read(&body)?;
+            let (length, before) = (page.len(), all.len());
+            let made_at = |entry: &Map<String, Value>| entry.get("createdAt")?.as_str()?.parse().ok();
+            let times: Vec<Option<Timestamp>> = page.iter().map(made_at).collect();
+            let known: BTreeSet<String> = all.iter().filter_map(|entry| wire::id_of(entry)).collect();
+            all.extend(
+                page.into_iter().filter(|entry| wire::id_of(entry).is_none_or(|id| !known.contains(&id))),
+            );
+            if length < page_size {
+                return Ok(all);
+            }
+            // The next page starts where this one ends, which takes the order for granted: it is checked.
+            if !times.iter().all(Option::is_some) || !times.is_sorted_by(|newer, older| newer >= older) {
+                return Err(ProviderError::Unreadable(format!("the list of {path} is not newest first")));
+            }
+            if all.len() == before {
+                return Err(ProviderError::TooMany);
+            }
+            created_to = times.last().copied().flatten();
+        }
+        Err(ProviderError::TooMany)
+    }
+
     async fn get(
         &self,
         path: &[&str],
@@ -422,17 +464,22 @@ fn answer(status: StatusCode, body: &[u8]) -> PlaceCall {
         };
     }
     let message = said(body);
+    match refusal_kind(status, &message) {
+        Some(kind) => PlaceCall::Refused { kind, status: status.as_u16(), message },
+        None => PlaceCall::Unknown { cause: format!("answered with {status}: {message}") },
+    }
+}
+
+/// Why the provider did not act on a request; `None`: it may have.
+fn refusal_kind(status: StatusCode, message: &str) -> Option<RefusalKind> {
     let over_limit = message.to_ascii_lowercase().contains("over concurrency limit");
-    let kind = match status.as_u16() {
-        429 => RefusalKind::Capacity,
-        400..=499 if over_limit => RefusalKind::Capacity,
-        401..=403 | 407 => RefusalKind::Unauthorized,
-        400 | 404..=406 | 410..=417 | 421..=424 | 426 | 428 | 431 | 451 => RefusalKind::Invalid,
-        _ => {
-            return PlaceCall::Unknown { cause: format!("answered with {status}: {message}") };
-        }
-    };
-    PlaceCall::Refused { kind, status: status.as_u16(), message }
+    match status.as_u16() {
+        429 => Some(RefusalKind::Capacity),
+        400..=499 if over_limit => Some(RefusalKind::Capacity),
+        401..=403 | 407 => Some(RefusalKind::Unauthorized),
+        400 | 404..=406 | 410..=417 | 421..=424 | 426 | 428 | 431 | 451 => Some(RefusalKind::Invalid),
+        _ => None,
+    }
 }
 
 /// The provider's words in the body of an answer, made fit for a log.

@@ -1,16 +1,18 @@
 //! Vapi's JSON, as far as Dialpool writes or reads it. Unknown fields are passed over, and a field of another type than the
 //! contract's counts as absent: the contract changes most weeks.
 
+use dialpool_domain::assistant::{AssistantName, Configuration, MARK, Mark};
 use dialpool_domain::call::CallState;
 use dialpool_domain::callback::PromisedTime;
+use dialpool_domain::inventory::{Kind, ProviderNumber, Status};
 use dialpool_domain::outcome::Outcome;
 use dialpool_domain::{PhoneNumber, Timestamp, Usd};
 use secrecy::ExposeSecret;
 use serde::de::{DeserializeOwned, Deserializer};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{NewCall, ProviderCall};
+use super::{NewCall, ProviderAssistant, ProviderCall};
 
 /// The longest name and external id of a customer, in characters.
 const LONGEST_NAME: usize = 40;
@@ -167,6 +169,76 @@ impl Problem {
         let (message, error) = (words(&self.message), words(&self.error));
         if message.is_empty() { error } else { message }
     }
+}
+
+/// The body of `POST /assistant` and `PATCH /assistant/{id}`: `CreateAssistantDTO`, `UpdateAssistantDTO`.
+pub(super) fn assistant(
+    name: &AssistantName,
+    configuration: &Configuration,
+    mark: &Mark,
+) -> serde_json::Result<Map<String, Value>> {
+    let mut fields = configuration.fields().clone();
+    fields.insert("name".to_owned(), name.as_str().into());
+    let mark = serde_json::to_value(mark)?;
+    match fields.get_mut("metadata") {
+        Some(Value::Object(metadata)) => {
+            metadata.insert(MARK.to_owned(), mark);
+        }
+        // Metadata that is no object is the provider's to refuse, unless it says nothing.
+        Some(metadata) if !metadata.is_null() => {}
+        _ => {
+            let metadata = Map::from_iter([(MARK.to_owned(), mark)]);
+            fields.insert("metadata".to_owned(), metadata.into());
+        }
+    }
+    Ok(fields)
+}
+
+pub(super) fn read_assistant(body: &[u8]) -> Result<ProviderAssistant, String> {
+    serde_json::from_slice(body).map_err(|error| error.to_string()).and_then(assistant_of)
+}
+
+/// An assistant, as `GET /assistant` has it.
+pub(super) fn assistant_of(fields: Map<String, Value>) -> Result<ProviderAssistant, String> {
+    let text = |name: &str| Some(fields.get(name)?.as_str()?.to_owned());
+    let mark = fields.get("metadata").and_then(|metadata| metadata.get(MARK));
+    Ok(ProviderAssistant {
+        id: id_of(&fields).ok_or("an assistant without an id")?,
+        name: text("name"),
+        created_at: text("createdAt").and_then(|at| at.parse().ok()),
+        mark: mark.and_then(|mark| serde_json::from_value(mark.clone()).ok()),
+        configuration: Configuration::of_provider(fields),
+    })
+}
+
+/// A phone number, as `GET /phone-number` has it. Whatever the provider says of it in other words is kept as unknown.
+pub(super) fn number_of(fields: Map<String, Value>) -> Result<ProviderNumber, String> {
+    let text = |name: &str| fields.get(name).and_then(Value::as_str);
+    Ok(ProviderNumber {
+        id: id_of(&fields).ok_or("a phone number without an id")?,
+        number: text("number").and_then(|number| number.parse().ok()),
+        name: text("name").map(str::to_owned),
+        kind: match text("provider") {
+            Some("vapi") => Kind::Vapi,
+            Some("twilio") => Kind::Twilio,
+            Some("vonage") => Kind::Vonage,
+            Some("telnyx") => Kind::Telnyx,
+            Some("byo-phone-number") => Kind::OwnTrunk,
+            _ => Kind::Other,
+        },
+        status: match text("status") {
+            // Numbers of before there was a status have none.
+            Some("active") | None => Status::Active,
+            Some("activating") => Status::Activating,
+            Some("blocked") => Status::Blocked,
+            Some(_) => Status::Other,
+        },
+    })
+}
+
+/// The provider's id of a thing.
+pub(super) fn id_of(fields: &Map<String, Value>) -> Option<String> {
+    fields.get("id")?.as_str().filter(|id| !id.is_empty()).map(str::to_owned)
 }
 
 /// A call, as `GET /call` has it.
