@@ -15,7 +15,7 @@ use dialpool_domain::place::Place;
 use dialpool_domain::pool::{HoldHours, NewNumber, ReleaseReason};
 use dialpool_domain::time::Duration;
 use dialpool_domain::{AssignmentId, CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp, TraceId};
-use dialpool_dynamo::{Added, Assigned, Changed, Commanded, Company, Imported, Request, Store};
+use dialpool_dynamo::{Added, Assigned, CampaignMade, Changed, Commanded, Company, Imported, Request, Store};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -268,7 +268,8 @@ impl World {
             policy: Policy { mode, consent_required: ConsentRequired::None, ..Policy::default() },
         };
         let (store, cause) = (self.store(), self.cause());
-        store.create_campaign(&cause, &new).await.expect("a campaign");
+        let made = store.create_campaign(&cause, &new).await.expect("a campaign");
+        assert_eq!(made, CampaignMade::Done);
         let rows = control_api::read_contacts(contacts.as_bytes(), false).expect("contacts").rows;
         let contacts: Vec<_> = rows.into_iter().map(|(_, contact)| contact).collect();
         let added = store.add_contacts(&cause, &self.company, &new.id, &contacts).await.expect("contacts");

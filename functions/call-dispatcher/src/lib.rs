@@ -12,6 +12,7 @@
 //! Not here: what ends a call in the ordinary way; that is the inbox worker's.
 
 mod dial;
+mod inventory;
 mod settle;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
@@ -100,6 +101,10 @@ impl CallDispatcher {
             DialJob::Dial { campaign_id, trace_id } => self.dial(&campaign_id, &trace_id).await,
             DialJob::Settle { call_id, trace_id } => self.settle(&call_id, &trace_id).await,
             DialJob::Withdraw { call_id, trace_id } => self.withdraw(&call_id, &trace_id).await,
+            DialJob::CheckNumbers { trace_id } => {
+                self.check_numbers(&self.cause(&trace_id)).await;
+                Ok(())
+            }
         }
     }
 

@@ -7,12 +7,15 @@ use dialpool_domain::CampaignId;
 use dialpool_domain::call::Call;
 use dialpool_domain::campaign::{Campaign, CampaignCommand, CampaignStatus, Cap, NewCampaign, Policy};
 use dialpool_domain::time::Duration;
-use dialpool_dynamo::{Commanded, Page, Standing};
+use dialpool_dynamo::{AssistantChosen, CampaignMade, Commanded, Page, Standing};
 use dialpool_runtime::http::{Api, Body, Caller, IdIn, Parameters, Problem};
 use dialpool_runtime::jobs::DialJob;
 
 use crate::ControlApi;
-use crate::wire::{CampaignRequest, ContactView, ContactsView, PhonePage, Since, listed};
+use crate::assistants::changing;
+use crate::wire::{
+    CampaignChange, CampaignRequest, ContactView, ContactsView, PhonePage, Since, listed,
+};
 
 /// Names are for people; the provider cuts longer ones.
 const LONGEST_NAME: usize = 100;
@@ -59,7 +62,11 @@ pub(crate) async fn create(
             voicemail: request.voicemail,
         },
     };
-    api.store.create_campaign(&caller.cause(), &new).await?;
+    match api.store.create_campaign(&caller.cause(), &new).await? {
+        CampaignMade::Done => {}
+        CampaignMade::UnknownAssistant => return Err(unknown_assistant()),
+        CampaignMade::OthersAssistant => return Err(others_assistant()),
+    }
     let campaign = api.store.campaign(&caller.company, &new.id).await?;
     campaign
         .map(|campaign| (StatusCode::CREATED, Json(campaign)))
@@ -114,6 +121,37 @@ pub(crate) async fn show(
     campaign.map(Json).ok_or_else(|| Problem::not_found("campaign"))
 }
 
+fn unknown_assistant() -> Problem {
+    Problem::field("assistant_id", "is no assistant of the company")
+}
+
+fn others_assistant() -> Problem {
+    Problem::field("assistant_id", "belongs to another company")
+}
+
+/// Has a campaign that has not begun use another assistant.
+pub(crate) async fn change(
+    State(api): State<Api>,
+    caller: Caller,
+    IdIn(id): IdIn<CampaignId>,
+    Body(request): Body<CampaignChange>,
+) -> Result<Json<Campaign>, Problem> {
+    caller.must_be(request.company.as_ref())?;
+    let assistant = request.assistant_id;
+    if assistant.trim().is_empty() || assistant.len() > LONGEST_NAME {
+        return Err(Problem::field("assistant_id", "is 1 to 100 characters"));
+    }
+    match api.store.choose_assistant(&caller.cause(), &caller.company, &id, &assistant).await? {
+        AssistantChosen::Done(campaign) => Ok(Json(campaign)),
+        AssistantChosen::Begun(status) => {
+            Err(Problem::conflict(format!("the campaign is {status}: its assistant stays")))
+        }
+        AssistantChosen::UnknownAssistant => Err(unknown_assistant()),
+        AssistantChosen::OthersAssistant => Err(others_assistant()),
+        AssistantChosen::NotFound => Err(Problem::not_found("campaign")),
+    }
+}
+
 pub(crate) async fn contacts(
     State(api): State<Api>,
     caller: Caller,
@@ -166,18 +204,35 @@ async fn command(
     id: &CampaignId,
     command: CampaignCommand,
 ) -> Result<Json<Campaign>, Problem> {
-    match state.api.store.command_campaign(&caller.cause(), &caller.company, id, command).await? {
-        Commanded::Done(campaign) | Commanded::Already(campaign) => {
-            if campaign.status == CampaignStatus::Running {
-                state.ask_for_dials(caller, &campaign).await?;
+    let (store, cause) = (&state.api.store, caller.cause());
+    for _unfinished in 0..2 {
+        match store.command_campaign(&cause, &caller.company, id, command).await? {
+            Commanded::Done(campaign) | Commanded::Already(campaign) => {
+                if campaign.status == CampaignStatus::Running {
+                    state.ask_for_dials(caller, &campaign).await?;
+                }
+                return Ok(Json(campaign));
             }
-            Ok(Json(campaign))
+            Commanded::AssistantChanging(assistant) => {
+                let Some(assistant) = store.assistant(&caller.company, &assistant).await? else { continue };
+                match &assistant.update {
+                    Some(update) if caller.at < update.until => {
+                        return Err(changing(caller.at, update.until));
+                    }
+                    Some(update) => state.settle(&cause, &assistant, update).await?,
+                    None => {}
+                }
+            }
+            Commanded::OthersAssistant => return Err(others_assistant()),
+            Commanded::Impossible(status) => {
+                return Err(Problem::conflict(format!(
+                    "the campaign is {status}: it does not take this command"
+                )));
+            }
+            Commanded::NotFound => return Err(Problem::not_found("campaign")),
         }
-        Commanded::Impossible(status) => {
-            Err(Problem::conflict(format!("the campaign is {status}: it does not take this command")))
-        }
-        Commanded::NotFound => Err(Problem::not_found("campaign")),
     }
+    Err(Problem::unavailable(&"the assistant of a campaign was being changed again and again"))
 }
 
 impl ControlApi {

@@ -12,7 +12,7 @@
 //! | `POST /v1/numbers/{number}/release`, `extend`, `quarantine`, `restore`, `drain`, `retire`, `label`, `complaint` | the number after it |
 //! | `GET /v1/pool/report` | figures, health, distribution, overdue holds, double assignments (none) |
 //! | `GET /v1/campaigns?after=&limit=`, `POST` | the campaigns, the newest first; 201 a campaign |
-//! | `GET /v1/campaigns/{id}` | it, and how far it got |
+//! | `GET /v1/campaigns/{id}`, `PATCH` | it, and how far it got; another assistant, before it begins |
 //! | `POST /v1/campaigns/{id}/contacts` | CSV or JSON, at most 10,000 rows; as for numbers |
 //! | `GET /v1/campaigns/{id}/contacts?after=&limit=` | its contacts |
 //! | `POST /v1/campaigns/{id}/start`, `pause`, `resume`, `cancel` | the campaign after it |
@@ -26,12 +26,23 @@
 //! | `GET /v1/stops`, `PUT`, `DELETE ?state=` | the company's stop switch, for all its calls or those into a state |
 //! | `GET /v1/operator/stops`, `PUT`, `DELETE ?state=` | for an operator's key: the same for all companies |
 //! | `POST /v1/consents`, `GET /v1/consents/{phone}`, `POST /v1/consents/{phone}/revoke` | what a person agreed to |
+//! | `GET /v1/assistants?after=&limit=`, `POST` | the assistants; 201 a new one, made of a `configuration`, a `template`, or as `clone_of` another |
+//! | `POST /v1/assistants/import` | 201 one that the provider has already |
+//! | `GET /v1/assistants/{id}`, `PATCH`, `DELETE` | it and its configuration; a change is the provider's first; struck off here, never at the provider |
+//! | `GET /v1/assistants/{id}/versions?before=&limit=` | its configurations, the newest first |
+//! | `GET /v1/assistants/{id}/drift` | where the provider has something else, by JSON pointer |
+//! | `POST /v1/assistants/{id}/adopt` | what the provider has, as a new version |
+//! | `GET /v1/assistant-templates` | the stock templates |
+//! | `GET /v1/provider/numbers` | what the provider says of each number in service |
+//! | `POST /v1/provider/numbers/sync` | the provider's ids of them, written into the pool |
+//! | `GET /v1/operator/provider/numbers` | for an operator's key: the same for all companies, and what the provider has beside |
 //! | `POST /v1/suppressions` | a phone number that must not be called; in force when this answers |
 //! | `POST /v1/operator/suppressions` | for an operator's key: the same for all companies |
 //!
 //! Every other route but the first acts within the company of the caller's key. `?dry_run=true` on an import changes nothing.
 //! A body may have 10 MB, and come with `Content-Encoding: gzip`.
 
+mod assistants;
 mod callbacks;
 mod calling;
 mod campaigns;
@@ -39,6 +50,7 @@ mod cells;
 mod company;
 mod exports;
 mod imports;
+mod inventory;
 mod numbers;
 mod rows;
 mod wire;
@@ -50,6 +62,8 @@ use axum::{Json, Router};
 use dialpool_domain::event::Aggregate;
 use dialpool_domain::{CallId, CompanyId};
 use dialpool_dynamo::{PhoneHasher, Suppressed};
+use dialpool_providers::http::Transport;
+use dialpool_providers::vapi::Vapi;
 use dialpool_runtime::http::{
     Api, Body, Caller, IdIn, Operator, Problem, edge, with_gzip, with_idempotency,
 };
@@ -69,17 +83,23 @@ pub(crate) struct ControlApi {
     api: Api,
     dial_queue: Queue,
     hasher: PhoneHasher,
+    vapi: Vapi,
 }
 
-/// The routes of the function.
+/// The routes of the function; `transport` is the way to the voice provider.
 ///
 /// # Errors
 /// When the environment is incomplete.
-pub fn router(start: &Start) -> Result<Router, StartError> {
+pub fn router(start: &Start, transport: Transport) -> Result<Router, StartError> {
     let state = ControlApi {
         api: Api::new(start)?,
         dial_queue: start.queue("DIAL_QUEUE_URL")?,
         hasher: start.phone_hasher()?,
+        vapi: Vapi::new(
+            transport,
+            start.environment.text("VAPI_BASE_URL")?,
+            start.environment.secret("VAPI_API_KEY")?,
+        ),
     };
     let routes = Router::new()
         .route("/v1/health", get(health))
@@ -99,7 +119,7 @@ pub fn router(start: &Start) -> Result<Router, StartError> {
         .route("/v1/numbers/{number}/complaint", post(numbers::complaint))
         .route("/v1/pool/report", get(numbers::report))
         .route("/v1/campaigns", get(campaigns::list).post(campaigns::create))
-        .route("/v1/campaigns/{id}", get(campaigns::show))
+        .route("/v1/campaigns/{id}", get(campaigns::show).patch(campaigns::change))
         .route("/v1/campaigns/{id}/contacts", get(campaigns::contacts).post(imports::import_contacts))
         .route("/v1/campaigns/{id}/start", post(campaigns::start))
         .route("/v1/campaigns/{id}/pause", post(campaigns::pause))
@@ -121,6 +141,19 @@ pub fn router(start: &Start) -> Result<Router, StartError> {
         .route("/v1/consents", post(calling::capture_consent))
         .route("/v1/consents/{phone}", get(calling::consent))
         .route("/v1/consents/{phone}/revoke", post(calling::revoke_consent))
+        .route("/v1/assistants", get(assistants::list).post(assistants::create))
+        .route("/v1/assistants/import", post(assistants::import))
+        .route(
+            "/v1/assistants/{id}",
+            get(assistants::show).patch(assistants::change).delete(assistants::delete),
+        )
+        .route("/v1/assistants/{id}/versions", get(assistants::versions))
+        .route("/v1/assistants/{id}/drift", get(assistants::drift))
+        .route("/v1/assistants/{id}/adopt", post(assistants::adopt))
+        .route("/v1/assistant-templates", get(assistants::stock_templates))
+        .route("/v1/provider/numbers", get(inventory::show))
+        .route("/v1/provider/numbers/sync", post(inventory::sync))
+        .route("/v1/operator/provider/numbers", get(inventory::show_all))
         .route("/v1/suppressions", post(suppress))
         .route("/v1/operator/suppressions", post(suppress_everywhere));
     // An answer with a new key in it is kept nowhere.

@@ -31,6 +31,13 @@ pub(crate) struct CampaignRequest {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct CampaignChange {
+    pub(crate) company: Option<CompanyId>,
+    pub(crate) assistant_id: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct SuppressionRequest {
     pub(crate) company: Option<CompanyId>,
     pub(crate) phone: PhoneNumber,

@@ -1,5 +1,5 @@
 //! `release-sweeper`: closes the books of holds that are over, has silent calls looked up, gives numbers whose rest is over
-//! to who waits, and looks through pools that nobody looked at lately.
+//! to who waits, looks through pools that nobody looked at lately, and has the inventory looked at once an hour.
 //!
 //! Hygiene, not correctness: a hold that is over is over whether or not this ran, and any number of sweepers may run at
 //! once. It takes no input, does a bounded amount of work, and never tries twice: the next run is the retry.
@@ -16,6 +16,9 @@ const HOLDS_PER_RUN: usize = 5_000;
 
 /// More silent calls than this wait for the next run.
 const CALLS_PER_RUN: usize = 1_000;
+
+/// A run within the first minutes of an hour has the inventory looked at: as many as lie between two runs.
+const INVENTORY_MINUTES: i64 = 5;
 
 /// Holds closed at the same time.
 const AT_ONCE: usize = 8;
@@ -71,6 +74,10 @@ impl ReleaseSweeper {
         let closed = self.close_expired(&cause, &mut failed).await?;
         let swept = Swept { closed, handed_on, served: self.serve_waiting(&cause, &mut failed).await? };
         self.watch_pools(&cause, &mut failed).await?;
+        if cause.at.as_millis() / 60_000 % 60 < INVENTORY_MINUTES {
+            let job = DialJob::CheckNumbers { trace_id: cause.trace_id.clone() };
+            self.dial_queue.send(&job, std::time::Duration::ZERO).await?;
+        }
         info!(
             holds.closed = swept.closed,
             calls.handed_on = swept.handed_on,

@@ -137,6 +137,7 @@ mod tests {
             company: "acme".parse().expect("a company"),
             name: "Spring".to_owned(),
             assistant_id: "a-1".to_owned(),
+            assistant: None,
             status: CampaignStatus::Running,
             cap: Cap::try_from(3).expect("a cap"),
             hold_hours: dialpool_domain::pool::HoldHours::default(),

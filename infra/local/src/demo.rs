@@ -16,7 +16,7 @@ use dialpool_domain::event::{Event, EventData};
 use dialpool_domain::pool::HoldHours;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CampaignId, CompanyId, Timestamp, TraceId, Usd};
-use dialpool_dynamo::Added;
+use dialpool_dynamo::{Added, CampaignMade};
 use indicatif::{ProgressBar, ProgressStyle};
 use tower::ServiceExt;
 
@@ -70,7 +70,8 @@ pub async fn run(seed: u64) -> anyhow::Result<usize> {
         from_number: None,
         policy: Policy::default(),
     };
-    store.create_campaign(&cause, &campaign).await?;
+    let made = store.create_campaign(&cause, &campaign).await?;
+    anyhow::ensure!(made == CampaignMade::Done, "{company} has no assistant {}", campaign.assistant_id);
     let contacts =
         read_contacts(CONTACTS.as_bytes(), false).map_err(|problem| anyhow::anyhow!("{problem}"))?;
     let contacts: Vec<_> = contacts.rows.into_iter().map(|(_, contact)| contact).collect();

@@ -81,6 +81,7 @@ impl Local {
         let api_key = settings.simulator.api_key.clone();
         let simulator =
             Simulator::new(settings.simulator, settings.clock.clone(), loopback.transport(), settings.calls)?;
+        simulator.has_numbers_of(settings.engine.store());
         let variables = BTreeMap::from([
             ("VAPI_BASE_URL".to_owned(), "http://simulator.invalid".to_owned()),
             ("VAPI_ACCOUNT_CONCURRENCY".to_owned(), settings.account_lines.to_string()),

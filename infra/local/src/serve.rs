@@ -1,7 +1,7 @@
 //! The stack on this machine, over HTTP, kept in a folder: for development, and for a first look.
 //!
 //! Everything listens on loopback only. With `VAPI_API_KEY` set the calls are real: the provider is Vapi, time is real,
-//! and webhooks come to `DIALPOOL_PUBLIC_URL`. Without it the provider is the simulator, whose calls survive a restart.
+//! and webhooks come to `DIALPOOL_PUBLIC_URL`. Without it the provider is the simulator, whose calls and assistants survive a restart.
 //! With `AWS_ENDPOINT_URL` set the imports and keys go to that endpoint instead of the folder.
 
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use dialpool_domain::event::Cause;
 use dialpool_domain::pool::HoldHours;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CampaignId, CompanyId, Timestamp, TraceId};
-use dialpool_dynamo::{Company, PhoneHasher, Store, Tables};
+use dialpool_dynamo::{CampaignMade, Company, PhoneHasher, Store, Tables};
 use dialpool_providers::http::{Roots, Transport};
 use dialpool_runtime::http::issue_api_key;
 use dialpool_runtime::{Clock, Entropy};
@@ -149,6 +149,7 @@ pub async fn serve(place: &Place, options: &ServeOptions) -> anyhow::Result<()> 
         Some(key) => real_provider(key)?,
         None => {
             let simulator = simulator(&engine, &clock, options, &loopback)?;
+            simulator.has_numbers_of(engine.store());
             let variables = BTreeMap::from([
                 ("VAPI_BASE_URL".to_owned(), "http://simulator.invalid".to_owned()),
                 ("VAPI_ACCOUNT_CONCURRENCY".to_owned(), "100".to_owned()),
@@ -253,7 +254,7 @@ fn simulator(
     let state = engine.state().clone();
     let save = Arc::new(move |id: &str, call: serde_json::Value| {
         if let Err(error) = state.put(&format!("simulator/{id}"), &call) {
-            tracing::error!("failed to keep a simulated call: {error}");
+            tracing::error!("failed to keep what the simulator has: {error}");
         }
     });
     Ok(Simulator::new(config, clock.clone(), loopback.transport(), Some(CallJournal { save, saved }))?)
@@ -382,7 +383,8 @@ pub async fn import_leads(
                 from_number: None,
                 policy: Policy::default(),
             };
-            store.create_campaign(&cause, &new).await?;
+            let made = store.create_campaign(&cause, &new).await?;
+            anyhow::ensure!(made == CampaignMade::Done, "{company} has no assistant {}", new.assistant_id);
             println!("campaign {} was made; start it with POST /v1/campaigns/{}/start", new.id, new.id);
             Some(new.id)
         }

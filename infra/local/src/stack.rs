@@ -235,7 +235,7 @@ fn start_of(function: &Function, options: &Options) -> Start {
 /// The function that the template calls by this name.
 async fn handler(function: &Function, start: &Start, provider: &Transport) -> anyhow::Result<Handler> {
     Ok(match function.name.as_str() {
-        "ControlApi" => Handler::Http(control_api::router(start)?),
+        "ControlApi" => Handler::Http(control_api::router(start, provider.clone())?),
         "DecisionApi" => Handler::Http(decision_api::router(start)?),
         "PoolAssign" => Handler::Http(pool_assign::router(start)?),
         "WebhookIngress" => Handler::Http(webhook_ingress::router(start)?),

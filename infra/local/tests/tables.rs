@@ -200,8 +200,12 @@ async fn everything_arrives(world: &World) {
         "phone,vapi_id,call_count\n+14155550103,pn-4,150\n+14155550104,pn-5,150\n+14155550105,pn-6,1\n";
     assert_eq!(world.post("/v1/numbers/import", "text/csv", other_id).await.0, 200);
     let company = json!({ "company": "other" }).to_string();
-    for (method, body) in [("POST", company.as_str()), ("GET", "")] {
-        let answer = world.send_as(&world.operator, method, "/v1/companies", "application/json", body).await;
+    for (method, path, body) in [
+        ("POST", "/v1/companies", company.as_str()),
+        ("GET", "/v1/companies", ""),
+        ("GET", "/v1/operator/provider/numbers", ""),
+    ] {
+        let answer = world.send_as(&world.operator, method, path, "application/json", body).await;
         assert!(answer.0 < 300, "{answer:?}");
     }
     let consent = json!({ "phone": "+14155550181", "kind": "express", "evidence": "form 7" });
@@ -217,6 +221,7 @@ async fn everything_arrives(world: &World) {
         }
     }
 
+    assistants_come_and_go(world).await;
     let settings = json!({ "limits": { "per_day": 50 } }).to_string();
     assert_eq!(world.send("PATCH", "/v1/company", "application/json", &settings).await.0, 200);
     assert_eq!(world.ask("/v1/numbers/+14155550104/drain", &Value::Null).await.0, 200);
@@ -295,6 +300,20 @@ async fn everything_arrives(world: &World) {
         assert_eq!(world.post("/v1/webhooks/vapi", "application/json", body).await.0, 200);
     }
     pass(Duration::from_hours(2)).await;
+}
+
+async fn assistants_come_and_go(world: &World) {
+    let (status, made) = world.ask("/v1/assistants", &json!({ "template": "lead-qualifier" })).await;
+    assert_eq!(status, 201, "{made}");
+    let path = format!("/v1/assistants/{}", text(&made["id"]));
+    let change = json!({ "name": "Anna" }).to_string();
+    assert_eq!(world.send("PATCH", &path, "application/json", &change).await.0, 200);
+    let inventory = "/v1/provider/numbers".to_owned();
+    for path in ["/v1/assistants".to_owned(), format!("{path}/versions"), format!("{path}/drift"), inventory]
+    {
+        assert_eq!(world.get(&path).await, 200, "{path}");
+    }
+    assert_eq!(world.send("DELETE", &path, "application/json", "").await.0, 204);
 }
 
 /// The sweeper finds the call silent, and the dispatcher finds out what became of it.

@@ -6,13 +6,15 @@
 
 use std::collections::BTreeSet;
 
+use dialpool_domain::assistant::AssistantUse;
 use dialpool_domain::campaign::{Campaign, CampaignCommand, CampaignStatus, NewCampaign, Progress};
 use dialpool_domain::contact::{Contact, ContactState, NewContact};
 use dialpool_domain::event::{Aggregate, Cause, EventData};
 use dialpool_domain::retry::DoneReason;
-use dialpool_domain::{CampaignId, CompanyId, PhoneNumber, Timestamp};
+use dialpool_domain::{AssistantId, CampaignId, CompanyId, PhoneNumber, Timestamp};
 use futures::{StreamExt, TryStreamExt, stream};
 
+use crate::assistants::{Found, pinned, planned, planned_no_more, used_no_more};
 use crate::batch::{KEYS_AT_ONCE, REQUESTS_AT_ONCE};
 use crate::items::{CampaignItem, ContactItem};
 use crate::transaction::{IntoAttribute, Item, Transacted, Write};
@@ -40,6 +42,34 @@ pub enum Added {
     NotFound,
 }
 
+/// What became of a campaign that was to be made.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CampaignMade {
+    /// It is there.
+    Done,
+    /// The company has no such assistant.
+    UnknownAssistant,
+    /// The assistant at the provider is another company's.
+    OthersAssistant,
+}
+
+/// What became of the choice of another assistant for a campaign.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AssistantChosen {
+    /// The campaign will use it; this is the campaign now.
+    Done(Campaign),
+    /// The campaign has begun: its assistant stays.
+    Begun(CampaignStatus),
+    /// The company has no such assistant.
+    UnknownAssistant,
+    /// The assistant at the provider is another company's.
+    OthersAssistant,
+    /// The company has no such campaign.
+    NotFound,
+}
+
 /// What became of a command to a campaign.
 #[must_use]
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +80,10 @@ pub enum Commanded {
     Already(Campaign),
     /// The command makes no sense in the state in which the campaign is.
     Impossible(CampaignStatus),
+    /// Its assistant is being changed, or it is not known yet whether it was: it cannot begin now.
+    AssistantChanging(AssistantId),
+    /// Its assistant at the provider is another company's.
+    OthersAssistant,
     /// The company has no such campaign.
     NotFound,
 }
@@ -68,45 +102,138 @@ impl Store {
     ///
     /// # Errors
     /// When the store gives no answer; it can be repeated.
-    pub async fn create_campaign(&self, cause: &Cause, new: &NewCampaign) -> Result<(), StoreError> {
-        let item = CampaignItem {
-            campaign_id: new.id.clone(),
-            company: new.company.clone(),
-            label: new.name.clone(),
-            assistant_id: new.assistant_id.clone(),
-            campaign_status: CampaignStatus::Created,
-            cap: new.cap,
-            hold_hours: new.hold,
-            from_number: new.from_number.clone(),
-            policy: new.policy,
-            batch_left: 0,
-            created_at: cause.at,
-            running_shard: None,
-            company_index: company_index("CAMP", &new.company),
-            slots: std::collections::BTreeMap::new(),
-            item_version: 1,
-            n_contacts: 0,
-            n_open: 0,
-            n_calls: 0,
-            n_answered: 0,
-            n_no_answer: 0,
-            n_busy: 0,
-            n_voicemail: 0,
-            n_failed: 0,
-            cost_e4: 0,
-        };
-        let writes = vec![
-            Write::insert(&self.tables.dialing, items::write("campaign", keys::campaign(&new.id), &item)?),
-            self.journal(
-                cause,
-                &new.company,
-                Aggregate::Campaign(new.id.clone()),
-                1,
-                EventData::CampaignCreated { name: new.name.clone() },
-            )?,
-        ];
-        let _: Transacted = self.transact(writes).await?;
-        Ok(())
+    pub async fn create_campaign(
+        &self,
+        cause: &Cause,
+        new: &NewCampaign,
+    ) -> Result<CampaignMade, StoreError> {
+        for _round in 0..ROUNDS {
+            let assistant = match self.find_assistant(&new.company, &new.assistant_id).await? {
+                Found::Record(assistant) => Some(assistant),
+                Found::Unregistered => None,
+                Found::Unknown => return Ok(CampaignMade::UnknownAssistant),
+                Found::Others => return Ok(CampaignMade::OthersAssistant),
+            };
+            let item = CampaignItem {
+                campaign_id: new.id.clone(),
+                company: new.company.clone(),
+                label: new.name.clone(),
+                assistant_id: assistant
+                    .as_ref()
+                    .map_or_else(|| new.assistant_id.clone(), |assistant| assistant.provider_id.clone()),
+                assistant_use: assistant.as_ref().map(|assistant| assistant.as_used()),
+                campaign_status: CampaignStatus::Created,
+                cap: new.cap,
+                hold_hours: new.hold,
+                from_number: new.from_number.clone(),
+                policy: new.policy,
+                batch_left: 0,
+                created_at: cause.at,
+                running_shard: None,
+                company_index: company_index("CAMP", &new.company),
+                slots: std::collections::BTreeMap::new(),
+                item_version: 1,
+                n_contacts: 0,
+                n_open: 0,
+                n_calls: 0,
+                n_answered: 0,
+                n_no_answer: 0,
+                n_busy: 0,
+                n_voicemail: 0,
+                n_failed: 0,
+                cost_e4: 0,
+            };
+            let mut writes = vec![
+                Write::insert(
+                    &self.tables.dialing,
+                    items::write("campaign", keys::campaign(&new.id), &item)?,
+                ),
+                self.journal(
+                    cause,
+                    &new.company,
+                    Aggregate::Campaign(new.id.clone()),
+                    1,
+                    EventData::CampaignCreated { name: new.name.clone() },
+                )?,
+            ];
+            if let Some(assistant) = &assistant {
+                writes.push(planned(&self.tables.dialing, assistant, &item));
+            }
+            match self.transact(writes).await? {
+                Transacted::Done => return Ok(CampaignMade::Done),
+                Transacted::Refused(refusal) if refusal.at(0) => return Ok(CampaignMade::Done),
+                // The assistant changed, or is gone.
+                Transacted::Refused(_) => {}
+            }
+        }
+        Err(StoreError::Busy(format!("an assistant changed under {ROUNDS} attempts to use it")))
+    }
+
+    /// Has a campaign that has not begun use another assistant.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it can be repeated.
+    pub async fn choose_assistant(
+        &self,
+        cause: &Cause,
+        company: &CompanyId,
+        id: &CampaignId,
+        assistant: &str,
+    ) -> Result<AssistantChosen, StoreError> {
+        for _round in 0..ROUNDS {
+            let Some(item) = self.campaign_item_of(company, id).await? else {
+                return Ok(AssistantChosen::NotFound);
+            };
+            if item.campaign_status != CampaignStatus::Created {
+                return Ok(AssistantChosen::Begun(item.campaign_status));
+            }
+            let found = match self.find_assistant(company, assistant).await? {
+                Found::Record(assistant) => Some(assistant),
+                Found::Unregistered => None,
+                Found::Unknown => return Ok(AssistantChosen::UnknownAssistant),
+                Found::Others => return Ok(AssistantChosen::OthersAssistant),
+            };
+            let used = found.as_ref().map(|assistant| assistant.as_used());
+            let provider_id =
+                found.as_ref().map_or_else(|| assistant.to_owned(), |found| found.provider_id.clone());
+            if used == item.assistant_use && provider_id == item.assistant_id {
+                return Ok(AssistantChosen::Done(item.into()));
+            }
+            let mut write = Write::update(
+                &self.tables.dialing,
+                keys::campaign(id),
+                match used {
+                    Some(_) => "SET assistant_id = :provider, assistant_use = :use, item_version = :next",
+                    None => "SET assistant_id = :provider, item_version = :next REMOVE assistant_use",
+                },
+            )
+            .when("item_version = :version AND campaign_status = :created")
+            .value(":provider", provider_id.as_str())
+            .value(":version", item.item_version)
+            .value(":next", item.item_version + 1)
+            .value(":created", CampaignStatus::Created.as_str());
+            if let Some(used) = &used {
+                write = write.value(":use", items::attribute("assistant", used)?);
+            }
+            let told = EventData::CampaignAssistantChanged {
+                provider_id: provider_id.clone(),
+                assistant_id: used.as_ref().map(|used| used.id.clone()),
+            };
+            let aggregate = Aggregate::Campaign(id.clone());
+            let mut writes =
+                vec![write, self.journal(cause, company, aggregate, item.item_version + 1, told)?];
+            let table = &self.tables.dialing;
+            writes.extend(found.as_ref().map(|found| planned(table, found, &item)));
+            let former = item.assistant_use.as_ref().map(|former| &former.id);
+            let former = former.filter(|former| used.as_ref().is_none_or(|used| used.id != **former));
+            writes.extend(former.map(|former| planned_no_more(table, company, former, id)));
+            if let Transacted::Done = self.transact(writes).await? {
+                let (assistant_id, item_version) = (provider_id, item.item_version + 1);
+                let item = CampaignItem { assistant_id, assistant_use: used, item_version, ..item };
+                return Ok(AssistantChosen::Done(item.into()));
+            }
+        }
+        Err(StoreError::Busy(format!("campaign {id} changed under {ROUNDS} attempts to change it")))
     }
 
     pub(crate) async fn campaign_item(&self, id: &CampaignId) -> Result<Option<CampaignItem>, StoreError> {
@@ -167,8 +294,26 @@ impl Store {
             let Some(next) = item.campaign_status.after(command) else {
                 return Ok(Commanded::Impossible(item.campaign_status));
             };
-            if self.move_campaign(cause, &item, next, None).await? {
-                return Ok(Commanded::Done(Campaign::from(CampaignItem { campaign_status: next, ..item })));
+            // What speaks is settled when the campaign begins.
+            let (mut moved, mut pin) = (item.clone(), None);
+            if (item.campaign_status, next) == (CampaignStatus::Created, CampaignStatus::Running) {
+                let named = item.assistant_use.as_ref().map_or(&*item.assistant_id, |used| used.id.as_str());
+                match self.find_assistant(company, named).await? {
+                    Found::Record(assistant) if assistant.update_id.is_some() => {
+                        return Ok(Commanded::AssistantChanging(assistant.assistant_id));
+                    }
+                    Found::Record(assistant) => {
+                        moved.assistant_id.clone_from(&assistant.provider_id);
+                        moved.assistant_use = Some(assistant.as_used());
+                        pin = Some(pinned(&self.tables.dialing, &assistant, &item));
+                    }
+                    Found::Unregistered => {}
+                    Found::Unknown | Found::Others => return Ok(Commanded::OthersAssistant),
+                }
+            }
+            moved.campaign_status = next;
+            if self.move_campaign(cause, &item, &moved, None, pin).await? {
+                return Ok(Commanded::Done(Campaign::from(moved)));
             }
         }
         Err(StoreError::Busy(format!("campaign {id} changed under {ROUNDS} attempts to {command:?} it")))
@@ -187,43 +332,54 @@ impl Store {
                     && item.slots.is_empty() =>
             {
                 let nothing_left = "n_open = :none AND size(slots) = :none";
-                self.move_campaign(cause, &item, CampaignStatus::Completed, Some(nothing_left)).await
+                let moved = CampaignItem { campaign_status: CampaignStatus::Completed, ..item.clone() };
+                self.move_campaign(cause, &item, &moved, Some(nothing_left), None).await
             }
             _ => Ok(false),
         }
     }
 
+    /// Moves a campaign on, together with `pin`, the write by which its assistant is its own from now on. With its end
+    /// the campaign lets go of the assistant.
     pub(crate) async fn move_campaign(
         &self,
         cause: &Cause,
         item: &CampaignItem,
-        next: CampaignStatus,
+        moved: &CampaignItem,
         also: Option<&str>,
+        pin: Option<Write>,
     ) -> Result<bool, StoreError> {
+        let next = moved.campaign_status;
         let mut condition = "item_version = :version AND campaign_status = :from".to_owned();
         if let Some(also) = also {
             condition = format!("{condition} AND {also}");
         }
-        let running = next == CampaignStatus::Running;
-        let mut write = Write::update(
-            &self.tables.dialing,
-            keys::campaign(&item.campaign_id),
-            if running {
-                "SET campaign_status = :to, item_version = :next, running_shard = :shard"
-            } else {
-                "SET campaign_status = :to, item_version = :next REMOVE running_shard"
-            },
-        )
-        .when(&condition)
-        .value(":version", item.item_version)
-        .value(":next", item.item_version + 1)
-        .value(":from", item.campaign_status.as_str())
-        .value(":to", next.as_str());
+        let (running, over) = match next {
+            CampaignStatus::Running => (true, false),
+            CampaignStatus::Created | CampaignStatus::Paused => (false, false),
+            CampaignStatus::Completed | CampaignStatus::Cancelled => (false, true),
+        };
+        let mut change = "SET campaign_status = :to, item_version = :next".to_owned();
+        if pin.is_some() {
+            change.push_str(", assistant_id = :provider, assistant_use = :use");
+        }
+        change.push_str(if running { ", running_shard = :shard" } else { " REMOVE running_shard" });
+        let mut write = Write::update(&self.tables.dialing, keys::campaign(&item.campaign_id), change)
+            .when(&condition)
+            .value(":version", item.item_version)
+            .value(":next", item.item_version + 1)
+            .value(":from", item.campaign_status.as_str())
+            .value(":to", next.as_str());
         if running {
             write = write.value(":shard", keys::shard(item.campaign_id.as_str()));
         }
         if also.is_some() {
             write = write.value(":none", 0u64);
+        }
+        if pin.is_some() {
+            write = write
+                .value(":provider", moved.assistant_id.as_str())
+                .value(":use", items::attribute("assistant", &moved.assistant_use)?);
         }
         let event = self.journal(
             cause,
@@ -232,7 +388,12 @@ impl Store {
             item.item_version + 1,
             EventData::CampaignStatusChanged { from: item.campaign_status, to: next },
         )?;
-        Ok(matches!(self.transact(vec![write, event]).await?, Transacted::Done))
+        let mut writes = vec![write, event];
+        writes.extend(pin);
+        if let Some(AssistantUse { id, .. }) = item.assistant_use.as_ref().filter(|_| over) {
+            writes.push(used_no_more(&self.tables.dialing, &item.company, id, &item.campaign_id));
+        }
+        Ok(matches!(self.transact(writes).await?, Transacted::Done))
     }
 
     /// Adds contacts, due at once or when a callback was promised. A number that the campaign has already stays as it is.
@@ -666,6 +827,7 @@ impl From<CampaignItem> for Campaign {
             company: item.company,
             name: item.label,
             assistant_id: item.assistant_id,
+            assistant: item.assistant_use,
             status: item.campaign_status,
             cap: item.cap,
             hold_hours: item.hold_hours,

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use dialpool_domain::assistant::{AssistantName, AssistantUse, Origin};
 use dialpool_domain::call::{CallReport, CallState};
 use dialpool_domain::campaign::{CampaignStatus, Cap, Policy};
 use dialpool_domain::consent::Consent;
@@ -16,7 +17,9 @@ use dialpool_domain::pool::{HoldHours, Registration, ReleaseReason, Tier};
 use dialpool_domain::retry::DoneReason;
 use dialpool_domain::time::millis;
 use dialpool_domain::usage::{Label, Usage};
-use dialpool_domain::{AssignmentId, CallId, CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp, Usd};
+use dialpool_domain::{
+    AssignmentId, AssistantId, CallId, CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp, Usd,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -201,7 +204,11 @@ pub(crate) struct CampaignItem {
     pub(crate) campaign_id: CampaignId,
     pub(crate) company: CompanyId,
     pub(crate) label: String,
+    /// The provider's id of it.
     pub(crate) assistant_id: String,
+    /// The company's record of it, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) assistant_use: Option<AssistantUse>,
     pub(crate) campaign_status: CampaignStatus,
     pub(crate) cap: Cap,
     pub(crate) hold_hours: HoldHours,
@@ -242,6 +249,62 @@ pub(crate) struct CampaignItem {
     /// US dollars, in ten-thousandths.
     #[serde(default)]
     pub(crate) cost_e4: i64,
+}
+
+/// An assistant of a company: `CO#<company>` / `AST#<id>`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct AssistantItem {
+    pub(crate) assistant_id: AssistantId,
+    pub(crate) company: CompanyId,
+    pub(crate) label: AssistantName,
+    pub(crate) provider_id: String,
+    /// Versions so far: the present one, and the sequence of its last event.
+    pub(crate) n_versions: u64,
+    pub(crate) sha256: String,
+    pub(crate) origin: Origin,
+    #[serde(with = "millis")]
+    pub(crate) made_at: Timestamp,
+    #[serde(with = "millis")]
+    pub(crate) updated_at: Timestamp,
+    /// Campaigns, with their names, that have not begun.
+    pub(crate) planned_by: BTreeMap<CampaignId, String>,
+    /// Campaigns, with their names, that run or are paused.
+    pub(crate) pinned_by: BTreeMap<CampaignId, String>,
+    /// The request whose change is under way; there exactly while `updating` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) update_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) updating: Option<UpdatingItem>,
+}
+
+/// What an assistant becomes if the provider takes the change.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct UpdatingItem {
+    pub(crate) label: AssistantName,
+    /// JSON.
+    pub(crate) configuration: String,
+    #[serde(with = "millis")]
+    pub(crate) until: Timestamp,
+}
+
+/// A version of an assistant: `AST#<id>` / `VER#<n>`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct VersionItem {
+    pub(crate) nth: u64,
+    pub(crate) label: AssistantName,
+    /// JSON: numbers of a table are not those of JSON.
+    pub(crate) configuration: String,
+    pub(crate) sha256: String,
+    #[serde(with = "millis")]
+    pub(crate) made_at: Timestamp,
+    pub(crate) actor: String,
+}
+
+/// Whose an assistant at Vapi is: `VAPIAST#<id>` / `OWNER`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct AssistantOwnerItem {
+    pub(crate) company: CompanyId,
+    pub(crate) assistant_id: AssistantId,
 }
 
 /// A contact: `CAMP#<id>` / `CON#<e164>`. `due_at` is there while it may still be dialed.

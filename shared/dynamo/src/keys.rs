@@ -2,7 +2,9 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use dialpool_domain::place::{AreaCode, State};
-use dialpool_domain::{AssignmentId, CallId, CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp};
+use dialpool_domain::{
+    AssignmentId, AssistantId, CallId, CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp,
+};
 
 use crate::transaction::Item;
 
@@ -15,6 +17,8 @@ pub(crate) const CONTACT_PREFIX: &str = "CON#";
 pub(crate) const EVENT_PREFIX: &str = "EVT#";
 pub(crate) const LOG_PREFIX: &str = "LOG#";
 pub(crate) const CONSENT_PREFIX: &str = "CONSENT#";
+pub(crate) const ASSISTANT_PREFIX: &str = "AST#";
+pub(crate) const VERSION_PREFIX: &str = "VER#";
 
 fn key(pk: String, sk: impl Into<String>) -> Item {
     Item::from([("pk".to_owned(), AttributeValue::S(pk)), ("sk".to_owned(), AttributeValue::S(sk.into()))])
@@ -113,6 +117,29 @@ pub(crate) fn campaign(campaign: &CampaignId) -> Item {
 
 pub(crate) fn contact(campaign: &CampaignId, phone: &PhoneNumber) -> Item {
     key(campaign_partition(campaign), format!("{CONTACT_PREFIX}{phone}"))
+}
+
+/// The assistants of a company.
+pub(crate) fn assistants_partition(company: &CompanyId) -> String {
+    format!("CO#{company}")
+}
+
+pub(crate) fn assistant(company: &CompanyId, id: &AssistantId) -> Item {
+    key(assistants_partition(company), format!("{ASSISTANT_PREFIX}{id}"))
+}
+
+pub(crate) fn versions_partition(id: &AssistantId) -> String {
+    format!("AST#{id}")
+}
+
+/// A version of an assistant: never changed.
+pub(crate) fn assistant_version(id: &AssistantId, version: u64) -> Item {
+    key(versions_partition(id), format!("{VERSION_PREFIX}{version:09}"))
+}
+
+/// Whose an assistant at Vapi is: one company's only.
+pub(crate) fn assistant_owner(provider_id: &str) -> Item {
+    key(format!("VAPIAST#{provider_id}"), "OWNER")
 }
 
 pub(crate) fn call_partition(call: &CallId) -> String {

@@ -4,6 +4,7 @@
 //! Lost races and repeated requests are outcomes, not errors; an error means that the change could not be carried out,
 //! and [`StoreError::is_transient`] says whether trying again may help.
 
+mod assistants;
 mod batch;
 mod breaker;
 mod callbacks;
@@ -15,6 +16,7 @@ mod dialing;
 mod error;
 mod idempotency;
 mod inbox;
+mod inventory;
 mod items;
 mod journal;
 mod keys;
@@ -28,9 +30,10 @@ mod transaction;
 mod waiting;
 mod watch;
 
+pub use assistants::{AssistantChanged, Deleted, Fenced, NewAssistant, Registered};
 pub use callbacks::{Promise, Promised};
 pub use calls::{Page, ToldOfCall};
-pub use campaigns::{Added, Commanded, ContactPage};
+pub use campaigns::{Added, AssistantChosen, CampaignMade, Commanded, ContactPage};
 pub use consent::Consented;
 pub use decisions::{Decided, NewDecision, StoredDecision, Supposed};
 pub use dialing::{Claim, Claimed, LineLimits, LogEntry, Moved};
@@ -54,7 +57,7 @@ pub use aws_sdk_dynamodb::Client;
 pub struct Tables {
     /// Numbers, holds, assignments.
     pub pool: String,
-    /// Campaigns, contacts, calls, lines, suppression lists.
+    /// Campaigns, contacts, calls, assistants, lines, suppression lists.
     pub dialing: String,
     /// Companies and API keys.
     pub people: String,

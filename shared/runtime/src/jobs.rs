@@ -21,6 +21,11 @@ pub enum DialJob {
         /// Ties what follows to the request that it came of.
         trace_id: TraceId,
     },
+    /// Hold the numbers of the pools against those of the provider.
+    CheckNumbers {
+        /// Ties what follows to the run that asked for it.
+        trace_id: TraceId,
+    },
     /// Look up at the provider what became of a call.
     Settle {
         /// The call.

@@ -8,26 +8,29 @@
 //! 4. Every call that was made is in the [ledger](Simulator::ledger), also one whose making the caller never learned of.
 //!
 //! It neither hears nor speaks: transcripts are fixed sentences. A call that is scheduled for later takes a line at once.
-//! Only making a call has faults; looking one up has none.
+//! Making a call has faults by chance, looking one up has none; those of assistants are scripted.
 
 mod call;
+mod numbers;
 mod script;
 mod server;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use dialpool_domain::{PhoneNumber, Timestamp, Usd};
+use dialpool_dynamo::Store;
 use dialpool_providers::http::Transport;
 use dialpool_runtime::Clock;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use call::{Call, Delivery, Order, Server};
+pub use numbers::SimulatedNumber;
 pub use script::{Ending, Script};
 
 /// How webhooks leave the simulator.
@@ -135,10 +138,10 @@ impl Default for Config {
     }
 }
 
-/// Keeps one call: its id and its form to keep.
+/// Keeps one call, or one assistant: its id and its form to keep.
 pub type Save = Arc<dyn Fn(&str, Value) + Send + Sync>;
 
-/// Keeps calls over a restart of the simulator.
+/// Keeps calls and assistants over a restart of the simulator.
 #[derive(Clone)]
 pub struct CallJournal {
     /// Keeps a call under its id in place of what was kept before. It is called in the order of the changes, before their
@@ -152,6 +155,24 @@ pub struct CallJournal {
 #[derive(Debug, thiserror::Error)]
 #[error("a saved call cannot be read")]
 pub struct UnreadableCall(#[from] serde_json::Error);
+
+/// What goes wrong with a request for an assistant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AssistantFault {
+    /// It is refused as invalid (400).
+    Refused,
+    /// It fails (500), and is not acted on.
+    ErrorBefore,
+    /// It fails (500) although it was acted on.
+    ErrorAfter,
+    /// It is acted on, and its answer does not come for 60 seconds.
+    AnswerLost,
+    /// It is acted on this much later, and answered then.
+    Late(Duration),
+}
+
+/// What tells a kept assistant from a kept call.
+const KEPT_ASSISTANT: &str = "kept_assistant";
 
 /// A call in the provider's own books.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,6 +207,8 @@ struct Inner {
     clock: Clock,
     webhooks: Transport,
     save: Option<Save>,
+    /// Whose numbers it has.
+    pools: OnceLock<Store>,
     state: Mutex<State>,
 }
 
@@ -203,6 +226,11 @@ struct State {
     named: BTreeMap<String, u64>,
     assistants: Vec<Value>,
     assistants_made: u64,
+    /// What goes wrong with the next requests for assistants, one after the other.
+    assistant_faults: VecDeque<Option<AssistantFault>>,
+    /// Numbers that are otherwise than the pools have them; `None`: missing.
+    numbers: BTreeMap<PhoneNumber, Option<SimulatedNumber>>,
+    numbers_listed: u64,
     faults_off: bool,
 }
 
@@ -222,11 +250,19 @@ impl Simulator {
             Some(journal) => (Some(journal.save), journal.saved),
             None => (None, Vec::new()),
         };
-        let mut calls = saved.into_iter().map(serde_json::from_value).collect::<Result<Vec<Call>, _>>()?;
+        let (assistants, calls): (Vec<Value>, Vec<Value>) =
+            saved.into_iter().partition(|kept| kept.get(KEPT_ASSISTANT).is_some());
+        let mut assistants: Vec<Value> =
+            assistants.into_iter().map(|mut kept| kept[KEPT_ASSISTANT].take()).collect();
+        assistants.sort_by_key(|assistant| assistant["createdAt"].as_str().map(str::to_owned));
+        let mut calls = calls.into_iter().map(serde_json::from_value).collect::<Result<Vec<Call>, _>>()?;
         calls.sort_by(|one, other| (one.created_at, &one.id).cmp(&(other.created_at, &other.id)));
-        let simulator = Self(Arc::new(Inner { config, clock, webhooks, save, state: Mutex::default() }));
+        let (pools, state) = (OnceLock::new(), Mutex::default());
+        let simulator = Self(Arc::new(Inner { config, clock, webhooks, save, pools, state }));
         {
             let mut state = simulator.0.state();
+            state.assistants_made = assistants.len() as u64;
+            state.assistants = assistants.into_iter().filter(|kept| !kept["deleted"].is_boolean()).collect();
             for call in calls {
                 *state.named.entry(call_key(&call)).or_default() += 1;
                 let now = call.created_at;
@@ -256,6 +292,26 @@ impl Simulator {
     /// The most calls that were under way at once.
     pub fn most_at_once(&self) -> usize {
         self.0.state().most_at_once
+    }
+
+    /// The provider has the numbers of these pools.
+    pub fn has_numbers_of(&self, pools: Store) {
+        self.0.pools.get_or_init(|| pools);
+    }
+
+    /// The provider has a number otherwise than the pools do, or a number of no pool; `None`: it does not have it.
+    pub fn set_number(&self, number: PhoneNumber, at_provider: Option<SimulatedNumber>) {
+        self.0.state().numbers.insert(number, at_provider);
+    }
+
+    /// How often its numbers were asked for.
+    pub fn numbers_listed(&self) -> u64 {
+        self.0.state().numbers_listed
+    }
+
+    /// What goes wrong with the next requests for assistants, one after the other, reading included; `None`: nothing.
+    pub fn script_assistants(&self, faults: impl IntoIterator<Item = Option<AssistantFault>>) {
+        self.0.state().assistant_faults = faults.into_iter().collect();
     }
 
     /// Turns the faults of requests and of webhooks off or on again; webhooks that are still to come obey, also those of
@@ -300,6 +356,12 @@ impl Inner {
                 Ok(value) => save(&call.id, value),
                 Err(error) => tracing::error!(call.id = %call.id, %error, "call {} was not saved", call.id),
             }
+        }
+    }
+
+    fn save_assistant(&self, assistant: &Value) {
+        if let (Some(save), Some(id)) = (&self.save, assistant["id"].as_str()) {
+            save(id, json!({ KEPT_ASSISTANT: assistant }));
         }
     }
 

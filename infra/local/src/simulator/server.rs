@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::call::{Call, ORG_ID, Order, Server};
 use super::script::{self, RequestFault};
-use super::{Simulator, order_key};
+use super::{AssistantFault, Simulator, order_key};
 
 type Answer = (StatusCode, Json<Value>);
 
@@ -48,10 +48,22 @@ pub(super) fn router(simulator: &Simulator) -> Router {
     Router::new()
         .route("/call", post(create_call).get(list_calls))
         .route("/call/{id}", get(get_call).delete(delete_call))
-        .route("/assistant", post(create_assistant).get(list_assistants))
-        .route("/assistant/{id}", get(get_assistant).patch(update_assistant).delete(delete_assistant))
+        .merge(assistants(simulator))
+        .route("/phone-number", get(list_numbers))
+        .route("/phone-number/{id}", get(get_number))
         .layer(middleware::from_fn_with_state(simulator.clone(), check_key))
         .with_state(simulator.clone())
+}
+
+fn assistants(simulator: &Simulator) -> Router<Simulator> {
+    let scripted = simulator.clone();
+    Router::new()
+        .route("/assistant", post(create_assistant).get(list_assistants))
+        .route("/assistant/{id}", get(get_assistant).patch(update_assistant).delete(delete_assistant))
+        .layer(middleware::from_fn(move |request: Request, next: Next| {
+            let simulator = scripted.clone();
+            async move { before(&simulator, request, next).await }
+        }))
 }
 
 async fn check_key(State(simulator): State<Simulator>, request: Request, next: Next) -> Response {
@@ -236,6 +248,12 @@ impl Filter {
         Ok(filter)
     }
 
+    /// Whether something was made when it should have been.
+    fn made_in_time(&self, made: &Value) -> bool {
+        let made_at = made["createdAt"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
+        made_at.is_some_and(|at| self.created.iter().all(|(compare, moment)| compare(&at, moment)))
+    }
+
     fn fits(&self, call: &Call) -> bool {
         let named = self.tests.iter().all(|(property, value)| match property.as_str() {
             "id" => call.id == *value,
@@ -259,6 +277,36 @@ async fn list_calls(
     (StatusCode::OK, Json(newest_first.take(filter.limit).map(|call| call.shown(now)).collect()))
 }
 
+/// What is scripted for a request to an endpoint of assistants, before it is acted on.
+async fn before(simulator: &Simulator, request: Request, next: Next) -> Response {
+    let fault = simulator.0.state().assistant_faults.pop_front().flatten();
+    match fault {
+        Some(AssistantFault::Refused) => {
+            let messages = json!(["model.provider must be one of the following values: openai"]);
+            error(StatusCode::BAD_REQUEST, &messages).into_response()
+        }
+        Some(AssistantFault::ErrorBefore) => internal_error().into_response(),
+        Some(AssistantFault::ErrorAfter) => {
+            let _applied: Response = next.run(request).await;
+            internal_error().into_response()
+        }
+        Some(AssistantFault::AnswerLost) => {
+            let _applied: Response = next.run(request).await;
+            tokio::time::sleep(HELD_BACK).await;
+            internal_error().into_response()
+        }
+        Some(AssistantFault::Late(late)) => {
+            // It is on its way, whether or not anybody still waits for the answer.
+            let acted_on = tokio::spawn(async move {
+                tokio::time::sleep(late).await;
+                next.run(request).await
+            });
+            acted_on.await.unwrap_or_else(|_| internal_error().into_response())
+        }
+        None => next.run(request).await,
+    }
+}
+
 async fn create_assistant(
     State(simulator): State<Simulator>,
     Json(mut assistant): Json<Map<String, Value>>,
@@ -267,17 +315,31 @@ async fn create_assistant(
     let mut state = simulator.0.state();
     state.assistants_made += 1;
     let id = script::uuid(simulator.0.config.seed, &["assistant", &state.assistants_made.to_string()]);
-    let own =
-        [("id", json!(id)), ("orgId", json!(ORG_ID)), ("createdAt", json!(now)), ("updatedAt", json!(now))];
+    let own = [
+        ("id", json!(id)),
+        ("orgId", json!(ORG_ID)),
+        ("createdAt", json!(now)),
+        ("updatedAt", json!(now)),
+        ("isServerUrlSecretSet", json!(false)),
+    ];
     assistant.extend(own.map(|(key, value)| (key.to_owned(), value)));
     let assistant = Value::Object(assistant);
+    simulator.0.save_assistant(&assistant);
     state.assistants.push(assistant.clone());
     (StatusCode::CREATED, Json(assistant))
 }
 
-async fn list_assistants(State(simulator): State<Simulator>) -> Answer {
+async fn list_assistants(
+    State(simulator): State<Simulator>,
+    Query(parameters): Query<Vec<(String, String)>>,
+) -> Answer {
+    let filter = match Filter::read(parameters) {
+        Ok(filter) => filter,
+        Err(message) => return error(StatusCode::BAD_REQUEST, &json!([message])),
+    };
     let state = simulator.0.state();
-    (StatusCode::OK, Json(state.assistants.iter().rev().cloned().collect()))
+    let fitting = state.assistants.iter().rev().filter(|assistant| filter.made_in_time(assistant));
+    (StatusCode::OK, Json(fitting.take(filter.limit).cloned().collect()))
 }
 
 async fn get_assistant(State(simulator): State<Simulator>, Path(id): Path<String>) -> Answer {
@@ -300,15 +362,48 @@ async fn update_assistant(
         assistant[key] = value;
     }
     assistant["updatedAt"] = json!(now);
+    simulator.0.save_assistant(assistant);
     (StatusCode::OK, Json(assistant.clone()))
 }
 
 async fn delete_assistant(State(simulator): State<Simulator>, Path(id): Path<String>) -> Answer {
     let mut state = simulator.0.state();
     match state.assistants.iter().position(|assistant| assistant["id"] == id) {
-        Some(place) => (StatusCode::OK, Json(state.assistants.remove(place))),
+        Some(place) => {
+            let deleted = state.assistants.remove(place);
+            let (id, made_at) = (&deleted["id"], &deleted["createdAt"]);
+            simulator.0.save_assistant(&json!({ "id": id, "createdAt": made_at, "deleted": true }));
+            (StatusCode::OK, Json(deleted))
+        }
         None => not_found(),
     }
+}
+
+async fn list_numbers(
+    State(simulator): State<Simulator>,
+    Query(parameters): Query<Vec<(String, String)>>,
+) -> Answer {
+    let filter = match Filter::read(parameters) {
+        Ok(filter) => filter,
+        Err(message) => return error(StatusCode::BAD_REQUEST, &json!([message])),
+    };
+    simulator.0.state().numbers_listed += 1;
+    match simulator.0.numbers().await {
+        Ok(numbers) => {
+            let numbers = numbers.into_iter().filter(|number| filter.made_in_time(number));
+            (StatusCode::OK, Json(numbers.take(filter.limit).collect()))
+        }
+        Err(error) => {
+            tracing::error!("failed to read the numbers of the pools: {error}");
+            internal_error()
+        }
+    }
+}
+
+async fn get_number(State(simulator): State<Simulator>, Path(id): Path<String>) -> Answer {
+    let Ok(numbers) = simulator.0.numbers().await else { return internal_error() };
+    let number = numbers.into_iter().find(|number| number["id"] == id);
+    number.map_or_else(not_found, |number| (StatusCode::OK, Json(number)))
 }
 
 fn not_found() -> Answer {

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use dialpool_domain::assistant::{AssistantName, Configuration, MARK, Mark, templates};
+use dialpool_domain::inventory::{Kind as Carrier, Status};
 use serde_json::{Value, json};
 
 use super::tests::with_new_call;
@@ -94,5 +96,104 @@ fn the_calls_of_the_samples_are_read() {
         let body = fs::read(folder.join("vapi/samples").join(name)).unwrap();
         let call: ProviderCall = serde_json::from_slice::<wire::Call>(&body).unwrap().into();
         assert_eq!(call.id, "019a9046-121e-766d-bd1f-84f3ccc309c1");
+    }
+}
+
+#[test]
+fn every_request_for_an_assistant_keeps_the_contract() {
+    let Some(folder) = contracts() else { return };
+    let own = json!({
+        "firstMessage": "Hello, this is the AI assistant of Example Brokers.",
+        "model": { "provider": "openai", "model": "gpt-4o" },
+        "metadata": { "team": "north" },
+    });
+    let own: Configuration = serde_json::from_value(own).unwrap();
+    let stock = templates().iter().map(|template| template.configuration_for("Example Brokers"));
+    for configuration in stock.chain([own, Configuration::default()]) {
+        let mut body = Value::Object(body_of(&configuration));
+        for schema in ["CreateAssistantDTO", "UpdateAssistantDTO"] {
+            assert_eq!(violations(&folder, schema, &body), Vec::<String>::new(), "{schema}: {body}");
+        }
+        body["name"] = json!("n".repeat(41));
+        assert_eq!(violations(&folder, "CreateAssistantDTO", &body).len(), 1, "the contract is looked at");
+    }
+}
+
+fn body_of(configuration: &Configuration) -> serde_json::Map<String, Value> {
+    let mark = Mark {
+        company: "acme".parse().unwrap(),
+        assistant_id: "ast_01J8ZQ4T7M3N5P6R8S9V0W1X2Y".parse().unwrap(),
+        request: "r-1".to_owned(),
+    };
+    let name: AssistantName = "Anna".to_owned().try_into().unwrap();
+    wire::assistant(&name, configuration, &mark).unwrap()
+}
+
+#[test]
+fn an_assistant_is_read_as_it_was_sent() {
+    for template in templates() {
+        let configuration = template.configuration_for("Example Brokers");
+        let mut body = body_of(&configuration);
+        body.extend(
+            [("id", "a-1"), ("createdAt", "2026-03-02T15:04:05.678Z")].map(|(k, v)| (k.to_owned(), json!(v))),
+        );
+        let read = wire::assistant_of(body).unwrap();
+        assert_eq!(read.configuration, configuration);
+        assert_eq!((read.name.as_deref(), read.mark.unwrap().request.as_str()), (Some("Anna"), "r-1"));
+    }
+    let mut own = Configuration::default().fields().clone();
+    own.insert("metadata".to_owned(), json!({ "team": "north" }));
+    let own = Configuration::given(own).unwrap();
+    let body = body_of(&own);
+    assert_eq!(
+        (&body["metadata"]["team"], &body["metadata"][MARK]["company"]),
+        (&json!("north"), &json!("acme"))
+    );
+    let read =
+        wire::assistant_of(body.into_iter().chain([("id".to_owned(), json!("a-1"))]).collect()).unwrap();
+    assert_eq!(read.configuration, own);
+}
+
+/// A number of each carrier, written by the contract.
+#[test]
+fn the_phone_numbers_of_the_contract_are_read() {
+    let Some(folder) = contracts() else { return };
+    let common = json!({
+        "id": "pn-1", "orgId": "org-1", "createdAt": "2026-03-02T15:04:05.678Z", "updatedAt": "2026-03-02T15:04:05.678Z",
+        "number": "+14155550100",
+    });
+    for (schema, own, kind, status) in [
+        ("VapiPhoneNumber", json!({ "provider": "vapi", "status": "active" }), Carrier::Vapi, Status::Active),
+        (
+            "TwilioPhoneNumber",
+            json!({ "provider": "twilio", "twilioAccountSid": "AC1", "status": "blocked" }),
+            Carrier::Twilio,
+            Status::Blocked,
+        ),
+        (
+            "VonagePhoneNumber",
+            json!({ "provider": "vonage", "credentialId": "c-1" }),
+            Carrier::Vonage,
+            Status::Active,
+        ),
+        (
+            "TelnyxPhoneNumber",
+            json!({ "provider": "telnyx", "credentialId": "c-1", "status": "activating" }),
+            Carrier::Telnyx,
+            Status::Activating,
+        ),
+        (
+            "ByoPhoneNumber",
+            json!({ "provider": "byo-phone-number", "credentialId": "c-1", "name": "SignalWire" }),
+            Carrier::OwnTrunk,
+            Status::Active,
+        ),
+    ] {
+        let mut number = common.as_object().unwrap().clone();
+        number.extend(own.as_object().unwrap().clone());
+        assert_eq!(violations(&folder, schema, &Value::Object(number.clone())), Vec::<String>::new());
+        let read = wire::number_of(number).unwrap();
+        assert_eq!((read.kind, read.status), (kind, status), "{schema}");
+        assert_eq!(read.number.unwrap().as_str(), "+14155550100");
     }
 }

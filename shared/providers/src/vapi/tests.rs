@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use ::http::Response;
+use dialpool_domain::assistant::{AssistantName, Configuration, Mark};
 use dialpool_domain::time::Duration;
 use serde_json::json;
 
 use super::{
     Bytes, CallId, CallState, CampaignId, NewCall, PAGE, PAGES, PlaceCall, ProviderError, RefusalKind,
-    Request, Timestamp, TraceId, Transport, TransportError, Vapi, WebhookTarget, wire,
+    Request, Timestamp, TraceId, Transport, TransportError, Vapi, WebhookTarget, Written, wire,
 };
 
 pub(super) const NOW: Timestamp = Timestamp::from_millis(1_772_463_845_678);
@@ -329,4 +330,71 @@ async fn a_call_that_ended_at_the_provider_is_reported_like_by_a_webhook() {
         (Some("Booked."), Some("true"))
     );
     assert!(report.opted_out);
+}
+
+fn given(name: &str) -> (AssistantName, Configuration, Mark) {
+    let mark = Mark {
+        company: "acme".parse().unwrap(),
+        assistant_id: "ast_01J8ZQ4T7M3N5P6R8S9V0W1X2Y".parse().unwrap(),
+        request: "r-7".to_owned(),
+    };
+    (name.to_owned().try_into().unwrap(), Configuration::default(), mark)
+}
+
+#[tokio::test]
+async fn what_becomes_of_a_change_of_an_assistant() {
+    let refused = |kind, message: &str| Written::Refused { kind, message: message.to_owned() };
+    let unknown = |cause: &str| Written::Unknown { cause: cause.to_owned() };
+    for (answer, written) in [
+        (answered(400, r#"{"message":["voice is odd"]}"#), refused(RefusalKind::Invalid, "voice is odd")),
+        (answered(401, r#"{"message":"Invalid Key."}"#), refused(RefusalKind::Unauthorized, "Invalid Key.")),
+        (answered(429, ""), refused(RefusalKind::Capacity, "")),
+        (answered(404, ""), Written::Gone),
+        (answered(409, ""), unknown("answered with 409 Conflict: ")),
+        (answered(500, "oops"), unknown("answered with 500 Internal Server Error: oops")),
+        (answered(200, "{}"), unknown("200 OK that cannot be read: an assistant without an id")),
+        (
+            Err(TransportError::NotSent("refused".to_owned())),
+            Written::NotSent { cause: "not sent: refused".to_owned() },
+        ),
+        (Err(TransportError::NoAnswer("reset".to_owned())), unknown("no answer: reset")),
+    ] {
+        let peer = Peer::new([answer]);
+        let (name, configuration, mark) = given("Anna");
+        assert_eq!(peer.vapi().update_assistant("a/1", &name, &configuration, &mark).await, written);
+        let request = &peer.requests()[0];
+        assert_eq!((request.method().as_str(), request.uri().path()), ("PATCH", "/assistant/a%2F1"));
+    }
+    let (name, configuration, mark) = given("Anna");
+    let created = Peer::new([answered(404, "")]).vapi().create_assistant(&name, &configuration, &mark).await;
+    assert_eq!(created, refused(RefusalKind::Invalid, ""), "there is nothing that could be gone");
+}
+
+/// A page of numbers, the newest first.
+fn numbers(range: std::ops::Range<usize>) -> Answer {
+    let numbers = range.rev().map(|n| {
+        json!({ "id": format!("pn-{n}"), "createdAt": Timestamp::from_millis(n as i64).to_string(), "provider": "vapi" })
+    });
+    answered(200, serde_json::to_vec(&numbers.collect::<Vec<_>>()).unwrap())
+}
+
+#[tokio::test]
+async fn the_phone_numbers_are_read_to_the_last() {
+    let peer = Peer::new([numbers(499..999), numbers(1..500)]);
+
+    let found = peer.vapi().phone_numbers().await.unwrap();
+
+    assert_eq!(found.len(), 998, "the number at which a page ends is on both");
+    let queries: Vec<_> =
+        peer.requests().iter().map(|request| request.uri().query().unwrap().to_owned()).collect();
+    assert_eq!(queries, ["limit=500", "limit=500&createdAtLe=1970-01-01T00%3A00%3A00.499Z"]);
+    for (answer, error) in [
+        (answered(503, "busy"), "answered with 503: busy"),
+        (answered(200, r#"[{"number":"+14155550100"}]"#), "unreadable answer: a phone number without an id"),
+    ] {
+        assert_eq!(Peer::new([answer]).vapi().phone_numbers().await.unwrap_err().to_string(), error);
+    }
+    let same = || numbers(0..500);
+    let endless = Peer::new([same(), same()]).vapi().phone_numbers().await;
+    assert!(matches!(endless, Err(ProviderError::TooMany)), "{endless:?}");
 }

@@ -165,6 +165,13 @@ impl Problem {
         }
     }
 
+    /// 503: the voice provider does not do, or not clearly, what was asked of it; trying again `after` may help.
+    pub fn provider(detail: impl Into<String>, after: Duration) -> Self {
+        let (kind, title) = ("provider-unavailable", "The voice provider gives no clear answer");
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, title, detail);
+        Self { retry_after_seconds: Some(after.as_secs().max(1)), ..problem }
+    }
+
     /// 500: our fault. The cause goes to the log, not to the caller.
     pub fn internal(cause: &dyn std::fmt::Display) -> Self {
         error!("failed to answer: {cause}");

@@ -1,0 +1,116 @@
+//! The inventory over HTTP: the numbers of the pools, held against those of the provider.
+//!
+//! A company sees its own numbers alone. What the provider has beside them is for an operator: it may be anybody's.
+
+use axum::Json;
+use axum::extract::State;
+use dialpool_domain::inventory::{Finding, Inventory, Line, ProviderNumber, Unpooled};
+use dialpool_domain::pool::NewNumber;
+use dialpool_domain::{PhoneNumber, Timestamp};
+use dialpool_dynamo::Imported;
+use dialpool_runtime::http::{Caller, Operator, Problem};
+use serde::Serialize;
+
+use crate::ControlApi;
+use crate::assistants::not_sent;
+
+/// What the provider says of the numbers in service.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    checked_at: Timestamp,
+    healthy: usize,
+    unhealthy: usize,
+    lines: Vec<Line>,
+}
+
+/// The same for all companies, with what the provider has beside their numbers.
+#[derive(Debug, Serialize)]
+pub(crate) struct OperatorReport {
+    #[serde(flatten)]
+    report: Report,
+    unpooled: Vec<Unpooled>,
+}
+
+/// What was written into the pool, and how it is then.
+#[derive(Debug, Serialize)]
+pub(crate) struct Synced {
+    changed: Vec<NewId>,
+    refused: Vec<NotTaken>,
+    #[serde(flatten)]
+    report: Report,
+}
+
+/// A number that has another id at the provider from now on.
+#[derive(Debug, Serialize)]
+struct NewId {
+    number: PhoneNumber,
+    provider_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    former: Option<String>,
+}
+
+/// A number whose id at the provider could not be taken.
+#[derive(Debug, Serialize)]
+struct NotTaken {
+    number: PhoneNumber,
+    reason: &'static str,
+}
+
+impl Report {
+    fn of(checked_at: Timestamp, lines: Vec<Line>) -> Self {
+        let healthy = lines.iter().filter(|line| line.healthy).count();
+        Self { checked_at, healthy, unhealthy: lines.len() - healthy, lines }
+    }
+}
+
+pub(crate) async fn show(State(state): State<ControlApi>, caller: Caller) -> Result<Json<Report>, Problem> {
+    let pooled = state.api.store.pooled_numbers(caller.at, &caller.company).await?;
+    let inventory = Inventory::of(&pooled, &state.provider_numbers().await?);
+    Ok(Json(Report::of(caller.at, inventory.lines)))
+}
+
+/// Writes into the pool under which ids the provider has its numbers. Nothing else of a number changes.
+pub(crate) async fn sync(State(state): State<ControlApi>, caller: Caller) -> Result<Json<Synced>, Problem> {
+    let (store, company) = (&state.api.store, &caller.company);
+    let pooled = store.pooled_numbers(caller.at, company).await?;
+    let theirs = state.provider_numbers().await?;
+    let (mut changed, mut refused) = (Vec::new(), Vec::new());
+    for line in Inventory::of(&pooled, &theirs).lines {
+        let found = line.findings.into_iter().find_map(|finding| match finding {
+            Finding::NoProviderId { found } | Finding::OtherProviderId { found } => Some(found),
+            Finding::Missing | Finding::NotActive { .. } => None,
+        });
+        let Some(provider_id) = found else { continue };
+        let (number, former) = (line.number, line.provider_id);
+        let new = NewNumber { vapi_id: Some(provider_id.clone()), ..NewNumber::bare(number.clone()) };
+        let reason = match store.import_number(&caller.cause(), company, &new).await? {
+            Imported::Added | Imported::Updated => {
+                changed.push(NewId { number, provider_id, former });
+                continue;
+            }
+            Imported::OthersNumber => "the number is in another company's pool",
+            Imported::OthersProviderId => "the provider's id belongs to another number",
+        };
+        refused.push(NotTaken { number, reason });
+    }
+    let pooled = store.pooled_numbers(caller.at, company).await?;
+    let report = Report::of(caller.at, Inventory::of(&pooled, &theirs).lines);
+    Ok(Json(Synced { changed, refused, report }))
+}
+
+/// The numbers of all companies, and what the provider has beside them.
+pub(crate) async fn show_all(
+    State(state): State<ControlApi>,
+    operator: Operator,
+) -> Result<Json<OperatorReport>, Problem> {
+    let at = operator.cause().at;
+    let pooled = state.api.store.all_pooled_numbers(at).await?;
+    let Inventory { lines, unpooled } = Inventory::of(&pooled, &state.provider_numbers().await?);
+    Ok(Json(OperatorReport { report: Report::of(at, lines), unpooled }))
+}
+
+impl ControlApi {
+    async fn provider_numbers(&self) -> Result<Vec<ProviderNumber>, Problem> {
+        self.vapi.phone_numbers().await.map_err(|error| not_sent(&error.to_string()))
+    }
+}
