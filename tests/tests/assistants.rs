@@ -408,6 +408,7 @@ async fn a_campaign_that_is_completed_lets_go_of_its_assistant() {
     let calls = world.send("GET", "/v1/calls", Value::Null).await;
     assert_eq!(calls.json["calls"].as_array().expect("calls").len(), 1);
     assert_eq!(deleted.status, 204, "{deleted:?}");
+    world.pass(Duration::from_mins(1)).await;
     assert_eq!(world.violations(Stage::Finished).await, Vec::<String>::new());
 }
 

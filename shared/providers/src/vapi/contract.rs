@@ -27,6 +27,7 @@ fn contracts() -> Option<PathBuf> {
 /// The OpenAPI writes three things that JSON Schema reads otherwise: enumerated texts, and status codes, of type `object`;
 /// and beside an array what its items, not it, may be.
 fn corrected(schema: &mut Value) {
+    let any_text = json!({ "type": "string" });
     match schema {
         Value::Object(fields) => {
             let enumerates_texts = fields.get("enum").is_some_and(|values| values[0].is_string());
@@ -35,6 +36,13 @@ fn corrected(schema: &mut Value) {
             }
             if fields.get("type") == Some(&json!("array")) && enumerates_texts {
                 fields.remove("enum");
+            }
+            if fields
+                .get("oneOf")
+                .is_some_and(|choices| choices.as_array().is_some_and(|c| c.contains(&any_text)))
+            {
+                let choices = fields.remove("oneOf").unwrap();
+                fields.insert("anyOf".to_owned(), choices);
             }
             fields.values_mut().for_each(corrected);
         }
