@@ -568,7 +568,7 @@ impl ControlApi {
                 let _: Option<Assistant> = self.api.store.finish_update(cause, assistant, update).await?;
             }
             Some(_) | None => {
-                self.api.store.abandon_update(&assistant.company, &assistant.id, &update.request).await?
+                self.api.store.abandon_update(&assistant.company, &assistant.id, &update.request).await?;
             }
         }
         Ok(())

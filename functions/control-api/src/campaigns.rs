@@ -142,7 +142,7 @@ pub(crate) async fn change(
         return Err(Problem::field("assistant_id", "is 1 to 100 characters"));
     }
     match api.store.choose_assistant(&caller.cause(), &caller.company, &id, &assistant).await? {
-        AssistantChosen::Done(campaign) => Ok(Json(campaign)),
+        AssistantChosen::Done(campaign) => Ok(Json(*campaign)),
         AssistantChosen::Begun(status) => {
             Err(Problem::conflict(format!("the campaign is {status}: its assistant stays")))
         }

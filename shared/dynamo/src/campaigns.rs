@@ -59,7 +59,7 @@ pub enum CampaignMade {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AssistantChosen {
     /// The campaign will use it; this is the campaign now.
-    Done(Campaign),
+    Done(Box<Campaign>),
     /// The campaign has begun: its assistant stays.
     Begun(CampaignStatus),
     /// The company has no such assistant.
@@ -197,7 +197,7 @@ impl Store {
             let provider_id =
                 found.as_ref().map_or_else(|| assistant.to_owned(), |found| found.provider_id.clone());
             if used == item.assistant_use && provider_id == item.assistant_id {
-                return Ok(AssistantChosen::Done(item.into()));
+                return Ok(AssistantChosen::Done(Box::new(item.into())));
             }
             let mut write = Write::update(
                 &self.tables.dialing,
@@ -230,7 +230,7 @@ impl Store {
             if let Transacted::Done = self.transact(writes).await? {
                 let (assistant_id, item_version) = (provider_id, item.item_version + 1);
                 let item = CampaignItem { assistant_id, assistant_use: used, item_version, ..item };
-                return Ok(AssistantChosen::Done(item.into()));
+                return Ok(AssistantChosen::Done(Box::new(item.into())));
             }
         }
         Err(StoreError::Busy(format!("campaign {id} changed under {ROUNDS} attempts to change it")))

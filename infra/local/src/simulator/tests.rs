@@ -480,3 +480,59 @@ async fn assistants_are_made_changed_listed_and_deleted() {
     assert_eq!(world.ask("DELETE", &path, &Value::Null).await.0, StatusCode::OK);
     assert_eq!(world.ask("GET", &path, &Value::Null).await.0, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test(start_paused = true)]
+async fn assistants_are_there_after_a_restart_and_deleted_ones_are_not() {
+    let mut world = World::new(Config::default());
+    let (_, kept) = world.ask("POST", "/assistant", &json!({ "name": "Kept" })).await;
+    let (_, deleted) = world.ask("POST", "/assistant", &json!({ "name": "Deleted" })).await;
+    let path = format!("/assistant/{}", deleted["id"].as_str().unwrap());
+    world.ask("DELETE", &path, &Value::Null).await;
+    let journal = journal(&world.kept);
+    let (clock, webhooks) = (world.clock.clone(), world.webhooks.clone());
+    world.simulator = Simulator::new(Config::default(), clock, webhooks, Some(journal)).unwrap();
+    assert_eq!(world.get("/assistant").await, json!([kept]));
+    let (_, new) = world.ask("POST", "/assistant", &json!({ "name": "New" })).await;
+    assert!(new["id"] != kept["id"] && new["id"] != deleted["id"], "an id is not given twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_scripted_goes_wrong_with_the_next_request_for_an_assistant() {
+    let world = World::new(Config::default());
+    world.simulator.script_assistants([
+        Some(AssistantFault::Refused),
+        Some(AssistantFault::ErrorBefore),
+        Some(AssistantFault::ErrorAfter),
+        None,
+    ]);
+    let mut statuses = Vec::new();
+    for name in ["1", "2", "3", "4"] {
+        statuses.push(world.ask("POST", "/assistant", &json!({ "name": name })).await.0.as_u16());
+    }
+    let there = world.get("/assistant").await;
+    assert_eq!(statuses, [400, 500, 500, 201]);
+    assert_eq!(
+        (&there[0]["name"], &there[1]["name"], there.as_array().unwrap().len()),
+        (&json!("4"), &json!("3"), 2)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_numbers_are_those_that_are_said_the_last_first() {
+    let world = World::new(Config::default());
+    let number = |text: &str| text.parse::<PhoneNumber>().unwrap();
+    let vapi = SimulatedNumber { id: "pn-1".to_owned(), provider: "vapi", status: "active" };
+    let trunk = SimulatedNumber { id: "pn-2".to_owned(), provider: "byo-phone-number", status: "blocked" };
+    world.simulator.set_number(number("+14155550101"), Some(vapi));
+    world.simulator.set_number(number("+14155550102"), Some(trunk));
+    world.simulator.set_number(number("+14155550103"), None);
+    let listed = world.get("/phone-number?limit=10").await;
+    assert_eq!(
+        (&listed[0]["id"], &listed[1]["id"], listed.as_array().unwrap().len()),
+        (&json!("pn-2"), &json!("pn-1"), 2)
+    );
+    assert!(listed[0]["credentialId"].is_string() && listed[1].get("credentialId").is_none());
+    assert_eq!(world.get("/phone-number/pn-2").await, listed[0]);
+    assert_eq!(world.ask("GET", "/phone-number/pn-3", &Value::Null).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(world.ask("GET", "/phone-number?odd=1", &Value::Null).await.0, StatusCode::BAD_REQUEST);
+}

@@ -200,7 +200,7 @@ fn the_phone_numbers_of_the_contract_are_read() {
         let mut number = common.as_object().unwrap().clone();
         number.extend(own.as_object().unwrap().clone());
         assert_eq!(violations(&folder, schema, &Value::Object(number.clone())), Vec::<String>::new());
-        let read = wire::number_of(number).unwrap();
+        let read = wire::number_of(&number).unwrap();
         assert_eq!((read.kind, read.status), (kind, status), "{schema}");
         assert_eq!(read.number.unwrap().as_str(), "+14155550100");
     }

@@ -377,7 +377,7 @@ impl Vapi {
             let (length, before) = (page.len(), all.len());
             let made_at = |entry: &Map<String, Value>| entry.get("createdAt")?.as_str()?.parse().ok();
             let times: Vec<Option<Timestamp>> = page.iter().map(made_at).collect();
-            let known: BTreeSet<String> = all.iter().filter_map(|entry| wire::id_of(entry)).collect();
+            let known: BTreeSet<String> = all.iter().filter_map(wire::id_of).collect();
             all.extend(
                 page.into_iter().filter(|entry| wire::id_of(entry).is_none_or(|id| !known.contains(&id))),
             );

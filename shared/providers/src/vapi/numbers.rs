@@ -18,6 +18,6 @@ impl Vapi {
     /// When the provider gives no answer, one that cannot be read to the end, or more than 20,000 numbers.
     pub async fn phone_numbers(&self) -> Result<Vec<ProviderNumber>, ProviderError> {
         let listed = self.listed("phone-number", PAGE, PAGES, None).await?;
-        listed.into_iter().map(|number| wire::number_of(number).map_err(ProviderError::Unreadable)).collect()
+        listed.iter().map(|number| wire::number_of(number).map_err(ProviderError::Unreadable)).collect()
     }
 }

@@ -212,10 +212,10 @@ pub(super) fn assistant_of(fields: Map<String, Value>) -> Result<ProviderAssista
 }
 
 /// A phone number, as `GET /phone-number` has it. Whatever the provider says of it in other words is kept as unknown.
-pub(super) fn number_of(fields: Map<String, Value>) -> Result<ProviderNumber, String> {
+pub(super) fn number_of(fields: &Map<String, Value>) -> Result<ProviderNumber, String> {
     let text = |name: &str| fields.get(name).and_then(Value::as_str);
     Ok(ProviderNumber {
-        id: id_of(&fields).ok_or("a phone number without an id")?,
+        id: id_of(fields).ok_or("a phone number without an id")?,
         number: text("number").and_then(|number| number.parse().ok()),
         name: text("name").map(str::to_owned),
         kind: match text("provider") {
