@@ -1,6 +1,8 @@
 //! Assistants: made, imported, changed, copied, struck off, held against what the provider has, and fixed for a campaign
 //! that has begun.
 
+use std::collections::BTreeSet;
+
 use axum::body::Body;
 use dialpool::audit::Stage;
 use dialpool::simulator::AssistantFault;
@@ -210,6 +212,64 @@ async fn of_two_changes_at_once_one_is_made_and_the_other_is_told_to_wait() {
     let ours = get(&world, &at).await;
     assert_eq!((&ours["version"], &ours["configuration"]["firstMessage"]), (&json!(2), &json!(winner)));
     assert_eq!(theirs(&world, &first).await["firstMessage"], winner);
+}
+
+/// Two changes and a start of a campaign at about the same time, at a provider that fails every way it can but one: no
+/// request arrives when nobody waits for it any more.
+#[tokio::test(start_paused = true)]
+async fn whatever_goes_wrong_what_is_on_record_is_what_the_provider_has() {
+    let mut seen = BTreeSet::new();
+    for seed in 0..60 {
+        let world = World::with(|settings| settings.seed = seed).await;
+        let first = made(&world, "Anna").await;
+        let planned = campaign(&world, first["id"].as_str().expect("an id")).await.json;
+        let draw = |of: u64| world.local.entropy.next_u64() % of;
+        let faults: Vec<Option<AssistantFault>> = (0..12)
+            .map(|_| match draw(8) {
+                0 => Some(AssistantFault::Refused),
+                1 => Some(AssistantFault::ErrorBefore),
+                2 => Some(AssistantFault::ErrorAfter),
+                3 => Some(AssistantFault::AnswerLost),
+                4 => Some(AssistantFault::Late(Duration::from_millis(800))),
+                _ => None,
+            })
+            .collect();
+        let delays = [(); 3].map(|()| match draw(4) {
+            0 => Duration::ZERO,
+            1 => Duration::from_millis(1),
+            2 => Duration::from_millis(500),
+            _ => Duration::from_secs(70),
+        });
+        world.local.simulator.script_assistants(faults.clone());
+
+        let at = path(&first);
+        let change = async |text: &str, delay| {
+            world.pass(delay).await;
+            world.send("PATCH", &at, says(text)).await.status
+        };
+        let start = async {
+            world.pass(delays[2]).await;
+            command(&world, &planned, "start").await
+        };
+        let (one, other, started) =
+            tokio::join!(change("One.", delays[0]), change("Other.", delays[1]), start);
+        world.pass(Duration::from_mins(2)).await;
+        world.local.simulator.script_assistants([]);
+        let drift = get(&world, &format!("{at}/drift")).await;
+        let ours = get(&world, &at).await;
+
+        let told = format!("seed {seed}: {faults:?} {delays:?}: {one} {other} {started:?}");
+        assert_eq!(drift["state"], "in_sync", "{told}: {drift}");
+        if started.status == 200 {
+            assert_eq!(started.json["assistant"]["version"], ours["version"], "{told}");
+        }
+        let changed = [one, other].iter().filter(|status| **status == 200).count() as u64;
+        assert!(ours["version"].as_u64() > Some(changed), "{told}: {ours}");
+        let wrong = world.violations(Stage::UnderWay).await;
+        assert_eq!(wrong, Vec::<String>::new(), "{told}");
+        seen.extend([one, other, started.status]);
+    }
+    assert_eq!(seen, BTreeSet::from([200, 409, 422, 503]), "every answer was given");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 
 use dialpool_domain::event::Cause;
 use dialpool_domain::inventory::Inventory;
+use dialpool_domain::time::Duration;
 use tracing::{error, warn};
 
 use crate::CallDispatcher;
@@ -9,9 +10,18 @@ use crate::CallDispatcher;
 /// How the line of the log begins that the alarm waits for: it is in the template, too.
 const DEAD: &str = "pooled numbers cannot call";
 
+/// A look that takes longer is given up: the function has other work, and 30 s for all of it.
+const LOOK_WITHIN: Duration = Duration::from_secs(20);
+
 impl CallDispatcher {
     /// Holds the numbers of all pools against those of the provider. The next look, an hour later, is the retry.
     pub(crate) async fn check_numbers(&self, cause: &Cause) {
+        if tokio::time::timeout(LOOK_WITHIN, self.look_at_numbers(cause)).await.is_err() {
+            warn!("the numbers could not be looked at within {} s", LOOK_WITHIN.as_secs());
+        }
+    }
+
+    async fn look_at_numbers(&self, cause: &Cause) {
         let pooled = match self.store.all_pooled_numbers(cause.at).await {
             Ok(pooled) if pooled.is_empty() => return,
             Ok(pooled) => pooled,

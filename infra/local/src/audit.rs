@@ -96,6 +96,7 @@ impl Books {
         self.check_course(&mut wrong);
         self.check_journal(&mut wrong, stage);
         self.check_campaigns(&mut wrong, stage);
+        self.check_assistants(&mut wrong);
         wrong
     }
 
@@ -628,6 +629,32 @@ impl Books {
             }
             for number in self.items["PoolTable"].iter().filter(|item| item.get("active_call").is_some()) {
                 wrong.push(format!("a number is still on call {}", text(number, "active_call")));
+            }
+        }
+    }
+
+    /// An assistant knows the campaigns that will use it and do, and each of its versions was told.
+    fn check_assistants(&self, wrong: &mut Vec<Violation>) {
+        let assistants = self.items["DialingTable"].iter().filter(|item| item.get("planned_by").is_some());
+        for item in assistants {
+            let id = text(item, "assistant_id");
+            for (attribute, statuses) in
+                [("planned_by", &["created"][..]), ("pinned_by", &["running", "paused"][..])]
+            {
+                let of = self.items_of("DialingTable", "CAMPAIGN").filter(|campaign| {
+                    text(&campaign["assistant_use"], "id") == id
+                        && statuses.contains(&text(campaign, "campaign_status"))
+                });
+                let campaigns: BTreeSet<&str> = of.map(|campaign| text(campaign, "campaign_id")).collect();
+                let known = item[attribute].as_object().into_iter().flatten();
+                let known: BTreeSet<&str> = known.map(|(campaign, _)| campaign.as_str()).collect();
+                if known != campaigns {
+                    wrong.push(format!("{id} is {attribute} {known:?}, and there are {campaigns:?}"));
+                }
+            }
+            let told = self.events.iter().filter(|event| event.aggregate.key() == id).count() as u64;
+            if item["n_versions"].as_u64() != Some(told) {
+                wrong.push(format!("{id} has {} versions, and {told} were told", item["n_versions"]));
             }
         }
     }
