@@ -88,6 +88,7 @@ async fn a_contact_is_exported_with_what_became_of_its_calls() {
         customer_hangs_up: true,
         opted_out: false,
         booked: false,
+        call_again: None,
     };
     let world = World::with(|settings| {
         let scripts = &mut settings.simulator.scripts;

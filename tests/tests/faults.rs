@@ -113,13 +113,15 @@ async fn schedule(seed: u64) -> (Vec<String>, u64) {
 
     chaos.stop();
     world.local.simulator.set_faults(false);
+    // A report that was lost is asked for hours later, and what it tells may open a campaign again.
+    let mut quiet_hours = 0;
     for _hour in 0..240 {
         world.pass(Duration::from_hours(1)).await;
-        if world.is_over().await {
+        quiet_hours = if world.is_over().await { quiet_hours + 1 } else { 0 };
+        if quiet_hours == 5 {
             break;
         }
     }
-    world.pass(Duration::from_hours(1)).await;
     world.local.quiet().await;
     violations.extend(world.violations(Stage::Finished).await);
     (violations, chaos.injected())

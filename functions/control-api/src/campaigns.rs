@@ -13,9 +13,7 @@ use dialpool_runtime::jobs::DialJob;
 
 use crate::ControlApi;
 use crate::assistants::changing;
-use crate::wire::{
-    CampaignChange, CampaignRequest, ContactView, ContactsView, PhonePage, Since, listed,
-};
+use crate::wire::{CampaignChange, CampaignRequest, ContactView, ContactsView, PhonePage, Since, listed};
 
 /// Names are for people; the provider cuts longer ones.
 const LONGEST_NAME: usize = 100;

@@ -64,9 +64,7 @@ use dialpool_domain::{CallId, CompanyId};
 use dialpool_dynamo::{PhoneHasher, Suppressed};
 use dialpool_providers::http::Transport;
 use dialpool_providers::vapi::Vapi;
-use dialpool_runtime::http::{
-    Api, Body, Caller, IdIn, Operator, Problem, edge, with_gzip, with_idempotency,
-};
+use dialpool_runtime::http::{Api, Body, Caller, IdIn, Operator, Problem, edge, with_gzip, with_idempotency};
 use dialpool_runtime::{Queue, Start, StartError};
 
 pub use crate::calling::{Ahead, LookedAhead, Plan, look_ahead};

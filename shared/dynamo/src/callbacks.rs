@@ -36,7 +36,7 @@ pub enum Promised {
     Done(Box<Contact>),
     /// The company has no such campaign, or the campaign no such contact.
     NotFound,
-    /// The campaign was cancelled.
+    /// The campaign was cancelled, or is completed and has no assistant any more.
     Over(CampaignStatus),
     /// The contact is on a call.
     BeingCalled,
@@ -72,11 +72,9 @@ impl Store {
             }
             match campaign.campaign_status {
                 CampaignStatus::Created | CampaignStatus::Running | CampaignStatus::Paused => {}
-                over @ CampaignStatus::Cancelled => return Ok(Promised::Over(over)),
-                CampaignStatus::Completed => {
-                    let _again: bool =
-                        self.move_campaign(cause, &campaign, CampaignStatus::Running, None).await?;
-                    continue;
+                CampaignStatus::Completed if self.reopen_campaign(cause, &campaign).await? => continue,
+                over @ (CampaignStatus::Completed | CampaignStatus::Cancelled) => {
+                    return Ok(Promised::Over(over));
                 }
             }
             let writes = self.promise_writes(cause, company, promise, &item, None)?;

@@ -88,6 +88,14 @@ pub enum Commanded {
     NotFound,
 }
 
+/// What a campaign begins with.
+enum Beginning {
+    /// Itself, and the write by which its assistant is its own.
+    With(Box<CampaignItem>, Option<Write>),
+    AssistantChanging(AssistantId),
+    OthersAssistant,
+}
+
 /// Contacts of a campaign, by number, and where the next page starts.
 #[derive(Debug)]
 pub struct ContactPage {
@@ -294,29 +302,64 @@ impl Store {
             let Some(next) = item.campaign_status.after(command) else {
                 return Ok(Commanded::Impossible(item.campaign_status));
             };
-            // What speaks is settled when the campaign begins.
-            let (mut moved, mut pin) = (item.clone(), None);
-            if (item.campaign_status, next) == (CampaignStatus::Created, CampaignStatus::Running) {
-                let named = item.assistant_use.as_ref().map_or(&*item.assistant_id, |used| used.id.as_str());
-                match self.find_assistant(company, named).await? {
-                    Found::Record(assistant) if assistant.update_id.is_some() => {
-                        return Ok(Commanded::AssistantChanging(assistant.assistant_id));
+            let (mut moved, pin) = match (item.campaign_status, next) {
+                (CampaignStatus::Created, CampaignStatus::Running) => match self.beginning(&item).await? {
+                    Beginning::With(moved, pin) => (*moved, pin),
+                    Beginning::AssistantChanging(assistant) => {
+                        return Ok(Commanded::AssistantChanging(assistant));
                     }
-                    Found::Record(assistant) => {
-                        moved.assistant_id.clone_from(&assistant.provider_id);
-                        moved.assistant_use = Some(assistant.as_used());
-                        pin = Some(pinned(&self.tables.dialing, &assistant, &item));
-                    }
-                    Found::Unregistered => {}
-                    Found::Unknown | Found::Others => return Ok(Commanded::OthersAssistant),
-                }
-            }
+                    Beginning::OthersAssistant => return Ok(Commanded::OthersAssistant),
+                },
+                _ => (item.clone(), None),
+            };
             moved.campaign_status = next;
             if self.move_campaign(cause, &item, &moved, None, pin).await? {
                 return Ok(Commanded::Done(Campaign::from(moved)));
             }
         }
         Err(StoreError::Busy(format!("campaign {id} changed under {ROUNDS} attempts to {command:?} it")))
+    }
+
+    /// What a campaign begins with: who speaks in it is settled then.
+    async fn beginning(&self, item: &CampaignItem) -> Result<Beginning, StoreError> {
+        let named = item.assistant_use.as_ref().map_or(&*item.assistant_id, |used| used.id.as_str());
+        let (mut moved, mut pin) = (item.clone(), None);
+        match self.find_assistant(&item.company, named).await? {
+            Found::Record(assistant) if assistant.update_id.is_some() => {
+                return Ok(Beginning::AssistantChanging(assistant.assistant_id));
+            }
+            Found::Record(assistant) => {
+                moved.assistant_id.clone_from(&assistant.provider_id);
+                moved.assistant_use = Some(assistant.as_used());
+                pin = Some(pinned(&self.tables.dialing, &assistant, item));
+            }
+            Found::Unregistered => {}
+            Found::Unknown | Found::Others => return Ok(Beginning::OthersAssistant),
+        }
+        Ok(Beginning::With(Box::new(moved), pin))
+    }
+
+    /// Has a completed campaign run again, for somebody to whom a callback is promised. Whether it can: not when its assistant
+    /// was struck off. Who asks looks again.
+    ///
+    /// # Errors
+    /// When the store gives no answer, or the assistant is being changed; it can be repeated.
+    pub(crate) async fn reopen_campaign(
+        &self,
+        cause: &Cause,
+        item: &CampaignItem,
+    ) -> Result<bool, StoreError> {
+        match self.beginning(item).await? {
+            Beginning::With(moved, pin) => {
+                let moved = CampaignItem { campaign_status: CampaignStatus::Running, ..*moved };
+                let _else_it_changed: bool = self.move_campaign(cause, item, &moved, None, pin).await?;
+                Ok(true)
+            }
+            Beginning::AssistantChanging(assistant) => {
+                Err(StoreError::Busy(format!("assistant {assistant} is being changed")))
+            }
+            Beginning::OthersAssistant => Ok(false),
+        }
     }
 
     /// Completes a running campaign whose contacts are all done and whose lines are all free. Returns whether it did.
@@ -341,7 +384,7 @@ impl Store {
 
     /// Moves a campaign on, together with `pin`, the write by which its assistant is its own from now on. With its end
     /// the campaign lets go of the assistant.
-    pub(crate) async fn move_campaign(
+    async fn move_campaign(
         &self,
         cause: &Cause,
         item: &CampaignItem,

@@ -571,15 +571,19 @@ impl Store {
             self.campaign_item(&call.campaign_id),
             self.contact_item(&call.campaign_id, &call.to_number),
         )?;
-        let Some((mut campaign, contact)) = campaign.zip(contact) else { return Ok(None) };
+        let Some((campaign, contact)) = campaign.zip(contact) else { return Ok(None) };
         let Some(at) = callback(call, &contact, report, cause.at) else { return Ok(None) };
         let refused = matches!(contact.done, Some(DoneReason::OptedOut | DoneReason::Suppressed));
-        if contact.call_id.is_some() || refused || campaign.campaign_status == CampaignStatus::Cancelled {
+        if contact.call_id.is_some() || refused {
             return Ok(None);
         }
-        if campaign.campaign_status == CampaignStatus::Completed {
-            let _again: bool = self.move_campaign(cause, &campaign, CampaignStatus::Running, None).await?;
-            campaign.campaign_status = CampaignStatus::Running;
+        let goes_on = match campaign.campaign_status {
+            CampaignStatus::Created | CampaignStatus::Running | CampaignStatus::Paused => true,
+            CampaignStatus::Completed => self.reopen_campaign(cause, &campaign).await?,
+            CampaignStatus::Cancelled => false,
+        };
+        if !goes_on {
+            return Ok(None);
         }
         let promise = Promise { campaign: &call.campaign_id, phone: &call.to_number, at, due_at: at };
         self.promise_writes(cause, &call.company, &promise, &contact, cost).map(Some)
