@@ -138,6 +138,7 @@ mod tests {
             name: "Spring".to_owned(),
             assistant_id: "a-1".to_owned(),
             assistant: None,
+            from_number: None,
             status: CampaignStatus::Running,
             cap: Cap::try_from(3).expect("a cap"),
             hold_hours: dialpool_domain::pool::HoldHours::default(),

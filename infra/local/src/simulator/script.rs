@@ -11,7 +11,7 @@ use super::Config;
 
 /// Between these lies how long a person wants to wait for the next call.
 const SHORTEST_WAIT: Duration = Duration::from_mins(10);
-const LONGEST_WAIT: Duration = Duration::from_hours(36);
+const LONGEST_WAIT: Duration = Duration::from_hours(14);
 
 /// How one call goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
