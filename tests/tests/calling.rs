@@ -349,6 +349,16 @@ async fn a_campaign_of_the_providers_own_is_answered_by_the_same_rules() {
 
     let yes: Vec<&str> = answers.iter().filter(|(_, yes)| *yes).map(|(when, _)| *when).collect();
     assert_eq!(yes, ["agreed", "twice", "three times", "the next day"], "{answers:?}");
+    let books = world.books().await;
+    let permitted: Vec<_> = books
+        .events()
+        .iter()
+        .filter_map(|event| match &event.data {
+            EventData::CallPermitted { legal_basis, .. } => Some(legal_basis.calls_before.in_24_h),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(permitted, [0, 1, 2, 0], "each with why it was lawful");
 }
 
 /// What a preflight says is what a campaign then does.

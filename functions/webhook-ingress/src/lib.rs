@@ -5,7 +5,7 @@
 //!
 //! Questions that the provider waits for are answered here: an assistant request (an inbound call needs an assistant) gets
 //! the assistant that spoke last from the number called, while a lead holds it; a campaign of the provider's own that asks
-//! whether it may call somebody is answered by the rules by which Dialpool itself dials, and a yes is counted as a call.
+//! whether it may call somebody is answered by the rules by which Dialpool itself dials, and a yes is counted as a call, with why it is lawful.
 
 use axum::extract::{FromRef, State};
 use axum::http::HeaderMap;
@@ -13,10 +13,11 @@ use axum::routing::post;
 use axum::{Json, Router};
 use dialpool_domain::consent::ConsentRequired;
 use dialpool_domain::contact::Address;
-use dialpool_domain::dialable::{self, Callee, Verdict};
+use dialpool_domain::dialable::{self, Callee, Person, Verdict};
+use dialpool_domain::event::Cause;
 use dialpool_domain::rules::Rules;
-use dialpool_domain::{PhoneNumber, Timestamp, TraceId};
-use dialpool_dynamo::{Lines, PhoneHasher};
+use dialpool_domain::{PhoneNumber, TraceId};
+use dialpool_dynamo::PhoneHasher;
 use dialpool_providers::vapi::webhook::{Kind, Webhook};
 use dialpool_providers::vapi::webhook_auth::WebhookAuth;
 use dialpool_runtime::http::{Api, Problem, RawBody, edge};
@@ -31,6 +32,9 @@ const BODY_LIMIT_BYTES: usize = 5 * 1024 * 1024;
 
 /// Larger bodies go into the journal's inbox, and the message refers to them.
 const INLINE_BYTES: usize = 200 * 1024;
+
+/// The provider account whose switch stops its own campaigns, too.
+const ACCOUNT: &str = "vapi";
 
 /// The state of the function.
 #[derive(Debug, Clone, FromRef)]
@@ -74,7 +78,10 @@ async fn vapi(
         }
         Ok(Webhook { kind: Kind::Predial, our_number, their_number, .. }) => {
             let eligible = match our_number.zip(their_number) {
-                Some((ours, theirs)) => state.may_call(now, &ours, &theirs).await?,
+                Some((ours, theirs)) => {
+                    let cause = Cause { at: now, actor: "webhook-ingress".to_owned(), trace_id };
+                    state.may_call(&cause, &ours, &theirs).await?
+                }
                 None => false,
             };
             return Ok(Json(json!({ "eligible": eligible })));
@@ -99,28 +106,21 @@ impl WebhookIngress {
     /// person, an express written consent in the ledger.
     async fn may_call(
         &self,
-        now: Timestamp,
+        cause: &Cause,
         ours: &PhoneNumber,
         theirs: &PhoneNumber,
     ) -> Result<bool, Problem> {
         let store = &self.api.store;
-        let Some(owner) = store.owner_of(now, ours).await? else { return Ok(false) };
-        let company = Lines::Company(owner.company.clone());
-        let account = Lines::Account("vapi".to_owned());
-        let (company, account) = tokio::try_join!(store.lines(&company), store.lines(&account))?;
-        let (Some(company), Some(account)) = (company, account) else { return Ok(false) };
+        let Some(owner) = store.owner_of(cause.at, ours).await? else { return Ok(false) };
         let hash = self.hasher.hash(theirs);
-        let permitted = store.permit_call(now, &owner.company, &hash, |person| {
+        let lawful = |person: &Person| {
             let callee = Callee { phone: theirs, address: &Address::default(), consent: None, person };
-            match dialable::judge(Rules::united_states(), ConsentRequired::default(), callee, now) {
-                Verdict::Now(basis, _) => [&company, &account].into_iter().all(|lines| {
-                    let stopped = |state| lines.stopped_states().contains(state);
-                    lines.stopped().is_none() && !basis.states.iter().any(stopped)
-                }),
-                Verdict::Later(..) | Verdict::Never(..) => false,
+            match dialable::judge(Rules::united_states(), ConsentRequired::default(), callee, cause.at) {
+                Verdict::Now(basis, _) => Some(*basis),
+                Verdict::Later(..) | Verdict::Never(..) => None,
             }
-        });
-        Ok(permitted.await?)
+        };
+        Ok(store.permit_call(cause, &owner.company, ACCOUNT, (ours, theirs, &hash), lawful).await?)
     }
 }
 

@@ -54,6 +54,8 @@ pub enum Aggregate {
     Lines(CompanyId),
     /// What a person agreed to, by the keyed hash of the phone number.
     Consent(String),
+    /// What a company knows of a number that it calls, by the keyed hash of the number.
+    Person(String),
     /// What speaks to the people who are called.
     Assistant(AssistantId),
 }
@@ -77,6 +79,7 @@ impl Aggregate {
             Self::Pool(company) => format!("pool_{company}"),
             Self::Lines(company) => format!("lines_{company}"),
             Self::Consent(id) => format!("cns_{id}"),
+            Self::Person(id) => format!("per_{id}"),
             Self::Assistant(id) => id.to_string(),
         }
     }
@@ -253,6 +256,16 @@ pub enum EventData {
         assignment_id: AssignmentId,
         /// Which attempt it is, from 1.
         attempt: u32,
+        /// Why calling is lawful.
+        legal_basis: Box<LegalBasis>,
+    },
+    /// The provider asked whether a call of a campaign of its own may be made, and was told that it may.
+    #[serde(rename = "call.permitted")]
+    CallPermitted {
+        /// The number called.
+        to: PhoneNumber,
+        /// The number it is called from.
+        from: PhoneNumber,
         /// Why calling is lawful.
         legal_basis: Box<LegalBasis>,
     },
@@ -469,6 +482,7 @@ impl EventData {
             Self::PoolUtilisationHigh { .. } => "pool.utilisation_high",
             Self::PoolUtilisationNormal { .. } => "pool.utilisation_normal",
             Self::CallClaimed { .. } => "call.claimed",
+            Self::CallPermitted { .. } => "call.permitted",
             Self::CallAccepted { .. } => "call.accepted",
             Self::CallUnknown { .. } => "call.unknown",
             Self::CallRinging {} => "call.ringing",

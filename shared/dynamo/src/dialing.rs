@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use dialpool_domain::call::{Call, CallReport, CallState, FIRST_LOOK_AFTER, HELD_THROUGH_CALL, SILENT_AFTER};
 use dialpool_domain::campaign::{Campaign, Mode};
+use dialpool_domain::consent::ConsentRequired;
 use dialpool_domain::contact::Contact;
 use dialpool_domain::dialable::Person;
 use dialpool_domain::event::{Aggregate, Cause, EventData};
@@ -25,7 +26,7 @@ use dialpool_domain::law::{CallsBefore, LegalBasis};
 use dialpool_domain::place::State;
 use dialpool_domain::pool::Hold;
 use dialpool_domain::rules::Frequency;
-use dialpool_domain::{CallId, CampaignId, CompanyId, Timestamp};
+use dialpool_domain::{CallId, CampaignId, CompanyId, PhoneNumber, Timestamp};
 
 use crate::campaigns::{calls_of, company_index};
 use crate::items::{AssignmentItem, CallItem, NumberItem, PersonItem};
@@ -329,26 +330,49 @@ impl Store {
         Ok(person.known(everywhere))
     }
 
-    /// Counts a call that the provider places by itself, if `may` says that it may be made. Whoever is second counts the first.
+    /// Counts a call from `from` to `to` that the provider places by itself, if `may` says why it is lawful, and no switch is on stop;
+    /// writes down why. Whoever is second counts the first.
     ///
     /// # Errors
     /// When the store gives no answer: then the call is not to be made.
     pub async fn permit_call(
         &self,
-        now: Timestamp,
-        company: &CompanyId,
-        hash: &str,
-        may: impl Fn(&Person) -> bool,
+        cause: &Cause,
+        owner: &CompanyId,
+        account: &str,
+        (from, to, hash): (&PhoneNumber, &PhoneNumber, &str),
+        may: impl Fn(&Person) -> Option<LegalBasis>,
     ) -> Result<bool, StoreError> {
         for _round in 0..ROUNDS {
             let (person, everywhere) =
-                tokio::try_join!(self.person(company, hash), self.is_suppressed_everywhere(hash))?;
-            if person.active_call.is_some() || !may(&person.clone().known(everywhere)) {
+                tokio::try_join!(self.person(owner, hash), self.is_suppressed_everywhere(hash))?;
+            if person.active_call.is_some() {
                 return Ok(false);
             }
-            let counted = called_now(&self.tables.dialing, company, hash, person, None, now)?;
-            if let Transacted::Done = self.transact(vec![counted]).await? {
-                return Ok(true);
+            let Some(basis) = may(&person.clone().known(everywhere)) else { return Ok(false) };
+            let (required, begun) = (ConsentRequired::default(), person.calls());
+            let basis = LegalBasis {
+                lists: vec!["company".to_owned(), "everybody".to_owned()],
+                consent: required.met_by(person.consent.as_ref(), None, cause.at).unwrap_or_default(),
+                calls_before: CallsBefore::count(&begun, cause.at),
+                ..basis
+            };
+            let dialing = &self.tables.dialing;
+            let lines = [keys::account_line(account), keys::company_line(owner)];
+            let mut writes: Vec<Write> = lines
+                .into_iter()
+                .map(|line| unless_stopped(Write::check(dialing, line, ""), "", &basis.states))
+                .collect();
+            let sequence = person.n_permitted + 1;
+            writes.push(called_now(dialing, owner, hash, person, None, cause.at)?);
+            writes.push(Write::check(dialing, keys::suppressed_everywhere(hash), "attribute_not_exists(pk)"));
+            let (from, to) = (from.clone(), to.clone());
+            let event = EventData::CallPermitted { to, from, legal_basis: Box::new(basis) };
+            writes.push(self.journal(cause, owner, Aggregate::Person(hash.to_owned()), sequence, event)?);
+            match self.transact(writes).await? {
+                Transacted::Done => return Ok(true),
+                Transacted::Refused(refusal) if (0..2).any(|line| refusal.at(line)) => return Ok(false),
+                Transacted::Refused(_) => {}
             }
         }
         Err(StoreError::Busy(format!("a person changed under {ROUNDS} attempts to count a call")))
@@ -675,21 +699,23 @@ fn campaign_slot(table: &str, campaign: &Campaign, call: &CallId, silent_at: Tim
 
 /// The write that takes a line of an account or of a company, unless a switch of it is on stop.
 fn take_line(table: &str, key: Item, call: &CallItem, states: &[State], cap: u32) -> Write {
-    let mut condition =
-        "size(slots) < :cap AND attribute_not_exists(slots.#call) AND attribute_not_exists(stopped)"
-            .to_owned();
-    for place in 0..states.len() {
-        condition.push_str(&format!(" AND NOT contains(stopped_states, :state{place})"));
-    }
+    let free = "size(slots) < :cap AND attribute_not_exists(slots.#call) AND ";
     let write = Write::update(table, key, "SET slots.#call = :company")
-        .when(&condition)
         .name("#call", call.call_id.as_str())
         .value(":company", call.company.as_str())
         .value(":cap", u64::from(cap));
-    states
-        .iter()
-        .enumerate()
-        .fold(write, |write, (place, state)| write.value(&format!(":state{place}"), state.as_str()))
+    unless_stopped(write, free, states)
+}
+
+/// The write, refused when `also` does not hold or a switch of the line is on stop for one of the states.
+fn unless_stopped(write: Write, also: &str, states: &[State]) -> Write {
+    let mut condition = format!("{also}attribute_not_exists(stopped)");
+    for place in 0..states.len() {
+        condition.push_str(&format!(" AND NOT contains(stopped_states, :state{place})"));
+    }
+    states.iter().enumerate().fold(write.when(&condition), |write, (place, state)| {
+        write.value(&format!(":state{place}"), state.as_str())
+    })
 }
 
 /// The write that counts a call to a number. Refused when anything happened to the person since it was read.
@@ -706,14 +732,14 @@ fn called_now(
     begun.push(now.as_millis());
     let expression = match call {
         Some(_) => "SET begun = :begun, item_version = :next, active_call = :call",
-        None => "SET begun = :begun, item_version = :next",
+        None => "SET begun = :begun, item_version = :next ADD n_permitted :one",
     };
     let write = as_read(Write::update(table, keys::person(company, hash), expression), read.item_version)
         .value(":begun", items::attribute("person", &begun)?)
         .value(":next", read.item_version + 1);
     Ok(match call {
         Some(call) => write.value(":call", call.call_id.as_str()),
-        None => write,
+        None => write.value(":one", 1u64),
     })
 }
 

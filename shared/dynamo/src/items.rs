@@ -432,6 +432,9 @@ pub(crate) struct PersonItem {
     /// How often that changed.
     #[serde(default)]
     pub(crate) n_consents: u64,
+    /// How many calls of the provider's own campaigns were permitted.
+    #[serde(default)]
+    pub(crate) n_permitted: u64,
     /// When each call of the last 30 days began, in milliseconds since 1970, ascending.
     #[serde(default)]
     pub(crate) begun: Vec<i64>,
