@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::tests::with_new_call;
 use super::webhook::{Kind, Webhook};
-use super::{ProviderCall, wire};
+use super::{PlaceCall, ProviderCall, RefusalKind, StatusCode, WITHDRAW, answer, wire};
 
 fn contracts() -> Option<PathBuf> {
     let folder = std::env::var_os("DIALPOOL_CONTRACTS").map_or_else(
@@ -203,5 +203,57 @@ fn the_phone_numbers_of_the_contract_are_read() {
         let read = wire::number_of(&number).unwrap();
         assert_eq!((read.kind, read.status), (kind, status), "{schema}");
         assert_eq!(read.number.unwrap().as_str(), "+14155550100");
+    }
+}
+
+#[test]
+fn what_is_asked_for_is_in_the_contract_with_its_parameters() {
+    let Some(folder) = contracts() else { return };
+    let openapi: Value =
+        serde_json::from_slice(&fs::read(folder.join("vapi-openapi.json")).unwrap()).unwrap();
+    let page = ["limit", "createdAtGe", "createdAtLe"];
+    let of_number = ["phoneNumberId", "limit", "createdAtGe", "createdAtLe"];
+    for (method, path, parameters) in [
+        ("post", "/call", &[][..]),
+        ("get", "/call", &of_number[..]),
+        ("get", "/call/{id}", &[]),
+        ("delete", "/call/{id}", &[]),
+        ("get", "/assistant", &page),
+        ("post", "/assistant", &[]),
+        ("get", "/assistant/{id}", &[]),
+        ("patch", "/assistant/{id}", &[]),
+        ("get", "/phone-number", &page),
+    ] {
+        let asked = &openapi["paths"][path][method];
+        assert!(asked.is_object(), "{method} {path}");
+        let known: Vec<&str> = asked["parameters"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|parameter| parameter["name"].as_str())
+            .collect();
+        assert!(parameters.iter().all(|parameter| known.contains(parameter)), "{method} {path}: {known:?}");
+    }
+    let withdraw: Value = serde_json::from_slice(WITHDRAW).unwrap();
+    assert_eq!(violations(&folder, "DeleteCallDTO", &withdraw), Vec::<String>::new());
+}
+
+#[test]
+fn every_refusal_of_the_samples_is_read() {
+    let Some(folder) = contracts() else { return };
+    for (name, kind) in [
+        ("400-over-concurrency.json", RefusalKind::Capacity),
+        ("400-validation.json", RefusalKind::Invalid),
+        ("429-rate-limit.json", RefusalKind::Capacity),
+    ] {
+        let file: Value =
+            serde_json::from_slice(&fs::read(folder.join("vapi/errors").join(name)).unwrap()).unwrap();
+        let status = StatusCode::from_u16(file["status"].as_u64().unwrap().try_into().unwrap()).unwrap();
+        let bodies = file["body_variants"].as_array().cloned().unwrap_or_else(|| vec![file["body"].clone()]);
+        for body in bodies {
+            let read = answer(status, body.to_string().as_bytes());
+            let PlaceCall::Refused { kind: found, message, .. } = &read else { panic!("{name}: {read:?}") };
+            assert!(*found == kind && !message.is_empty(), "{name}: {read:?}");
+        }
     }
 }

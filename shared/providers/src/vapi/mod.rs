@@ -48,6 +48,9 @@ const PAGE: usize = 25;
 /// A number makes 75 calls a day, if its company does not say otherwise: more pages than this are not what was asked for.
 const PAGES: usize = 20;
 
+/// The body of a request to take one call back: the contract requires one.
+const WITHDRAW: &[u8] = b"{}";
+
 /// How much of the provider's words about a refusal is kept, in characters.
 const MESSAGE_CHARACTERS: usize = 200;
 
@@ -341,7 +344,7 @@ impl Vapi {
         }
         let request = self
             .url(&["call", provider_call_id], &[])
-            .and_then(|url| self.request(Method::DELETE, url, Bytes::from_static(b"{}")))
+            .and_then(|url| self.request(Method::DELETE, url, Bytes::from_static(WITHDRAW)))
             .map_err(ProviderError::Request)?;
         let response = self.transport.send(request).await?;
         let status = response.status();
