@@ -188,6 +188,7 @@ async fn what_cannot_be_promised_is_refused_and_nothing_is_changed() {
         (json!({ "phone": "+12125550151", "number": "+493023125000", "at": good }), 422, Some("at")),
         (json!({ "phone": "+12125550152", "at": good }), 409, None),
         (json!({ "phone": "+12125550151", "number": "+12125550152", "at": good }), 409, None),
+        (json!({ "phone": "+12125550152", "number": "+16505550153", "at": good }), 409, None),
         (json!({ "phone": "+12125550159", "at": good }), 404, None),
     ] {
         let answer = promise(&world, &campaign, request.clone()).await;
@@ -197,4 +198,58 @@ async fn what_cannot_be_promised_is_refused_and_nothing_is_changed() {
     let elsewhere = CampaignId::new(world.now(), 7);
     assert_eq!(promise(&world, &elsewhere, json!({ "phone": "+12125550151", "at": good })).await.status, 404);
     assert_eq!(world.event_types().await.len(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_reached_and_then_names_another_number_is_called_there_alone() {
+    for call_again in [None, Some(Duration::from_hours(25))] {
+        let world = World::with(|settings| {
+            settings.simulator.answer_rate = 1.0;
+            settings.simulator.opt_out_rate = 0.0;
+            let first = script(talks(call_again));
+            settings.simulator.scripts.insert("+12125550151".parse().expect("a number"), first);
+        })
+        .await;
+        with_numbers(&world, 2).await;
+        let campaign = world.campaign(2, "phone,lead\n+12125550151,lead-1\n").await;
+        world.pass(Duration::from_mins(10)).await;
+
+        let request = json!({ "phone": "+12125550151", "number": "+16505550152", "at": "2026-03-03T15:00" });
+        let promised = promise(&world, &campaign, request).await;
+        world.pass(Duration::from_hours(48)).await;
+
+        assert_eq!(promised.status, 201, "{promised:?}");
+        let calls =
+            [claims_to(&world, "+12125550151").await.len(), claims_to(&world, "+16505550152").await.len()];
+        assert_eq!(calls, [1, 1], "{call_again:?}");
+        assert_eq!(contact(&world, &campaign, "+12125550151").await["done"], "other_number");
+        assert_eq!(world.violations(Stage::Finished).await, Vec::<String>::new());
+    }
+}
+
+/// What was agreed on after the call is the last word, also when the report of the call comes late.
+#[tokio::test(start_paused = true)]
+async fn a_late_report_does_not_replace_what_was_agreed_on_since() {
+    let world = World::with(|settings| {
+        settings.simulator.answer_rate = 1.0;
+        settings.simulator.opt_out_rate = 0.0;
+        settings.simulator.webhook_loss_rate = 0.0;
+        let first = script(talks(Some(Duration::from_hours(2))));
+        settings.simulator.scripts.insert("+12125550151".parse().expect("a number"), first);
+    })
+    .await;
+    with_numbers(&world, 2).await;
+    let campaign = world.campaign(2, "phone,lead\n+12125550151,lead-1\n").await;
+    let reached = async || contact(&world, &campaign, "+12125550151").await["done"] == "reached";
+    while !reached().await {
+        world.pass(Duration::from_millis(200)).await;
+    }
+
+    let request = json!({ "phone": "+12125550151", "at": "2026-03-03T15:00" });
+    let promised = promise(&world, &campaign, request).await;
+    world.pass(Duration::from_hours(1)).await;
+
+    assert_eq!(promised.status, 201, "{promised:?}");
+    let waits = contact(&world, &campaign, "+12125550151").await;
+    assert_eq!(waits["due_at"], "2026-03-03T20:00:00.000Z", "{waits}");
 }

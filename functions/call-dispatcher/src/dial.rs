@@ -7,7 +7,7 @@ use dialpool_domain::dialable::{self, Callee, Person, Verdict};
 use dialpool_domain::event::Cause;
 use dialpool_domain::law::LegalBasis;
 use dialpool_domain::outcome::Outcome;
-use dialpool_domain::pool::{Hold, ReleaseReason};
+use dialpool_domain::pool::{Hold, HoldHours, ReleaseReason};
 use dialpool_domain::retry::DoneReason;
 use dialpool_domain::rules::Frequency;
 use dialpool_domain::time::Duration;
@@ -222,20 +222,34 @@ impl CallDispatcher {
         };
         let assignment_id = AssignmentId::new(cause.at, self.start.entropy.next_u128());
         let place = contact.address.place(&contact.phone);
+        // The only number is not kept for a lead whose call could not be claimed.
+        let hold_hours =
+            if campaign.from_number.is_some() { HoldHours::SHORTEST } else { campaign.hold_hours };
         let request = Request {
             must_dial: true,
             only: campaign.from_number.clone(),
-            ..Request::new(&company, contact.lead.clone(), place, campaign.hold_hours, assignment_id)
+            ..Request::new(&company, contact.lead.clone(), place, hold_hours, assignment_id)
         };
         match self.store.assign(cause, &request).await? {
             Assigned::AlreadyHeld(hold)
                 if campaign.from_number.as_ref().is_some_and(|only| *only != hold.number) =>
             {
                 // Of another campaign, or assigned by hand: a lead is called from one number at a time.
-                self.store.defer_contact(&campaign.id, &contact, hold.release_at).await?;
+                let until = hold.release_at.min(cause.at + WAIT_FOR_OPERATOR);
+                self.store.defer_contact(&campaign.id, &contact, until).await?;
                 Ok(Tried::Passed)
             }
-            Assigned::Granted(hold, _) | Assigned::AlreadyHeld(hold) => {
+            Assigned::Granted(hold, _) => {
+                let tried = self.claim(cause, campaign, &contact, &hold, (&basis, frequency)).await?;
+                if campaign.from_number.is_some() && !matches!(tried, Tried::Dialed) {
+                    // Others wait for the only number. A call that was claimed and not placed has let go of it already.
+                    let only = ReleaseReason::OnlyNumber;
+                    let _: Changed =
+                        self.store.release(cause, &campaign.company, &hold.assignment_id, only).await?;
+                }
+                Ok(tried)
+            }
+            Assigned::AlreadyHeld(hold) => {
                 self.claim(cause, campaign, &contact, &hold, (&basis, frequency)).await
             }
             Assigned::Exhausted { .. } | Assigned::AtLimit { .. } => Ok(Tried::NoNumber),

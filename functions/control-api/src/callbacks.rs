@@ -51,14 +51,22 @@ pub(crate) async fn promise(
     let campaign = campaign.ok_or_else(|| Problem::not_found("campaign"))?;
     let contact = contact.ok_or_else(|| Problem::not_found("contact"))?;
     let phone = request.number.as_ref().unwrap_or(&request.phone);
+    let known = store.person_called(&caller.company, &state.hasher.hash(&request.phone)).await?;
+    if known.suppressed {
+        return Err(never(DoneReason::Suppressed));
+    }
     let at = request
         .at
         .moment(&contact.address.whereabouts(phone), caller.at)
         .map_err(|error| Problem::field("at", error.to_string()))?;
     let (due_at, later) = state.lawful_from(&caller, &campaign, &contact, phone, at).await?;
 
-    let elsewhere = *phone != contact.phone;
-    if elsewhere {
+    if *phone != contact.phone {
+        if !store.open_again(&caller.cause(), &caller.company, &id).await? {
+            return Err(Problem::conflict("the campaign is over: nobody is called any more"));
+        }
+        // The first number goes first: who asked to be called at another is not called at both.
+        refused(store.call_elsewhere(&caller.cause(), &caller.company, &id, &contact.phone).await?)?;
         let new = NewContact {
             phone: phone.clone(),
             lead: contact.lead.clone(),
@@ -69,25 +77,29 @@ pub(crate) async fn promise(
         };
         match store.add_contacts(&caller.cause(), &caller.company, &id, &[new]).await? {
             // One that was there is promised its callback as any other; one that was not has its promise with it.
-            Added::Done { .. } | Added::Over(_) => {}
-            Added::NotFound => return Err(Problem::not_found("campaign")),
+            Added::Done { .. } => {}
+            Added::Over(_) | Added::NotFound => {
+                return Err(Problem::conflict("the campaign has just ended: ask again"));
+            }
         }
     }
     let promise = Promise { campaign: &id, phone, at, due_at };
-    let promised = match store.promise_callback(&caller.cause(), &caller.company, &promise).await? {
-        Promised::Done(contact) => contact,
-        Promised::NotFound => return Err(Problem::not_found("contact")),
-        Promised::Over(status) => {
-            return Err(Problem::conflict(format!("the campaign is {status}: nobody is called any more")));
-        }
-        Promised::BeingCalled => return Err(Problem::conflict("the contact is being called")),
-        Promised::Refused(reason) => return Err(never(reason)),
-    };
-    if elsewhere {
-        store.finish_contact(&caller.cause(), &campaign, &contact, DoneReason::OtherNumber).await?;
-    }
+    let promised = refused(store.promise_callback(&caller.cause(), &caller.company, &promise).await?)?;
     let view = CallbackView { phone: promised.phone, lead: promised.lead, at, due_at, later };
     Ok((StatusCode::CREATED, Json(view)))
+}
+
+/// The contact, or why there is no promise.
+fn refused(promised: Promised) -> Result<Contact, Problem> {
+    match promised {
+        Promised::Done(contact) => Ok(*contact),
+        Promised::NotFound => Err(Problem::not_found("contact")),
+        Promised::Over(status) => {
+            Err(Problem::conflict(format!("the campaign is {status}: nobody is called any more")))
+        }
+        Promised::BeingCalled => Err(Problem::conflict("the contact is being called")),
+        Promised::Refused(reason) => Err(never(reason)),
+    }
 }
 
 impl ControlApi {

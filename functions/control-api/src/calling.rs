@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 use crate::ControlApi;
 
 /// The provider account whose switch an operator throws.
-const ACCOUNT: &str = "vapi";
+pub(crate) const ACCOUNT: &str = "vapi";
 
 /// Contacts that are read at once.
 const CONTACTS_PAGE: u32 = 1_000;

@@ -60,11 +60,13 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use dialpool_domain::event::Aggregate;
+use dialpool_domain::time::Duration;
 use dialpool_domain::{CallId, CompanyId};
-use dialpool_dynamo::{PhoneHasher, Suppressed};
+use dialpool_dynamo::{Lines, PhoneHasher, Suppressed};
 use dialpool_providers::http::Transport;
 use dialpool_providers::vapi::Vapi;
 use dialpool_runtime::http::{Api, Body, Caller, IdIn, Operator, Problem, edge, with_gzip, with_idempotency};
+use dialpool_runtime::jobs::DialJob;
 use dialpool_runtime::{Queue, Start, StartError};
 
 pub use crate::calling::{Ahead, LookedAhead, Plan, look_ahead};
@@ -207,7 +209,7 @@ async fn suppress(
     Ok((status, Json(serde_json::json!({ "phone": request.phone, "suppressed": true }))))
 }
 
-/// Of no company, and so in no company's journal. What waits at the provider by then is not withdrawn.
+/// Of no company, and so in no company's journal. What waits at the provider by then is withdrawn.
 async fn suppress_everywhere(
     State(state): State<ControlApi>,
     operator: Operator,
@@ -219,8 +221,17 @@ async fn suppress_everywhere(
             "and lead are not to be named: the list is that of all companies",
         ));
     }
+    let (store, cause) = (&state.api.store, operator.cause());
     let hash = state.hasher.hash(&request.phone);
-    let status = match state.api.store.suppress_everywhere(&operator.cause(), &hash).await? {
+    let suppressed = store.suppress_everywhere(&cause, &hash).await?;
+    let lines = store.lines(&Lines::Account(calling::ACCOUNT.to_owned())).await?.unwrap_or_default();
+    for call_id in lines.calls() {
+        if store.call(call_id).await?.is_some_and(|call| call.to == request.phone) {
+            let job = DialJob::Withdraw { call_id: call_id.clone(), trace_id: cause.trace_id.clone() };
+            state.dial_queue.send(&job, Duration::ZERO).await?;
+        }
+    }
+    let status = match suppressed {
         Suppressed::Added => StatusCode::CREATED,
         Suppressed::Already => StatusCode::OK,
     };

@@ -17,7 +17,7 @@ use crate::time::Duration;
 /// A promise for a later day is for an appointment, not for a campaign.
 const FARTHEST: Duration = Duration::from_hours(90 * 24);
 
-/// What is promised for "in five minutes" may be told when these are over.
+/// "In five minutes" may be asked for when these are over.
 const LATEST: Duration = Duration::from_hours(1);
 
 /// The time of a promised callback, as it was said: RFC 3339, or without a zone (`2026-03-03T15:00`).
@@ -49,11 +49,30 @@ pub enum NotPromised {
 }
 
 impl PromisedTime {
-    /// The moment that is meant for a person who is there.
+    /// The moment that is meant for a person who is there, or now when it was less than an hour ago.
     ///
     /// # Errors
     /// When it is not known where the person is, or the moment is more than an hour ago or more than 90 days ahead.
     pub fn moment(self, whereabouts: &Whereabouts, now: Timestamp) -> Result<Timestamp, NotPromised> {
+        let at = self.meant(whereabouts, now)?;
+        if at + LATEST < now { Err(NotPromised::Past) } else { Ok(at.max(now)) }
+    }
+
+    /// The moment that is meant by who promises it on a call, which ended then. A time before that is the one for which the call
+    /// itself was promised.
+    ///
+    /// # Errors
+    /// When it is not known where the person is, or the moment is not behind the call or more than 90 days ahead.
+    pub fn after_call(
+        self,
+        whereabouts: &Whereabouts,
+        ended_at: Timestamp,
+    ) -> Result<Timestamp, NotPromised> {
+        let at = self.meant(whereabouts, ended_at)?;
+        if at <= ended_at { Err(NotPromised::Past) } else { Ok(at) }
+    }
+
+    fn meant(self, whereabouts: &Whereabouts, now: Timestamp) -> Result<Timestamp, NotPromised> {
         let zones = law::candidate_zones(whereabouts)?;
         let at = match self {
             Self::Moment(at) => at,
@@ -65,13 +84,7 @@ impl PromisedTime {
                 .max()
                 .ok_or(NotPromised::TooFar)?,
         };
-        if at + LATEST < now {
-            return Err(NotPromised::Past);
-        }
-        if at > now + FARTHEST {
-            return Err(NotPromised::TooFar);
-        }
-        Ok(at.max(now))
+        if at > now + FARTHEST { Err(NotPromised::TooFar) } else { Ok(at) }
     }
 }
 
@@ -155,6 +168,18 @@ mod tests {
         assert_eq!(meant("2026-07-03T15:00", phone), Err(NotPromised::TooFar));
         let nowhere = Err(NotPromised::NotDialable(NotDialable::NotUnitedStates));
         assert_eq!(meant("2026-03-03T15:00", "+493023125000"), nowhere);
+    }
+
+    #[test]
+    fn the_time_for_which_a_call_was_promised_is_no_promise_of_another() {
+        let whereabouts = Address::default().whereabouts(&"+12125550151".parse().unwrap());
+        let ended_at: Timestamp = "2026-03-02T20:03:00Z".parse().unwrap();
+        let said = |text: &str| text.parse::<PromisedTime>().unwrap().after_call(&whereabouts, ended_at);
+        assert_eq!(said("2026-03-02T15:00"), Err(NotPromised::Past));
+        assert_eq!(
+            said("2026-03-02T15:05").map(|at| at.to_string()).as_deref(),
+            Ok("2026-03-02T20:05:00.000Z")
+        );
     }
 
     #[test]

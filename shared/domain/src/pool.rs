@@ -31,6 +31,9 @@ pub struct HoldHours(u32);
 pub struct InvalidHoldHours;
 
 impl HoldHours {
+    /// One hour.
+    pub const SHORTEST: Self = Self(1);
+
     /// The longest hold.
     pub const fn longest() -> Self {
         Self(168)

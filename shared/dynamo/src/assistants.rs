@@ -164,6 +164,28 @@ pub(crate) fn pinned(table: &str, assistant: &AssistantItem, campaign: &Campaign
     .value(":version", assistant.n_versions)
 }
 
+/// A campaign that was completed runs again, with the assistant as the record has it.
+pub(crate) fn pinned_again(table: &str, assistant: &AssistantItem, campaign: &CampaignItem) -> Write {
+    Write::update(
+        table,
+        keys::assistant(&assistant.company, &assistant.assistant_id),
+        "SET pinned_by.#campaign = :name",
+    )
+    .when("attribute_exists(pk)")
+    .name("#campaign", campaign.campaign_id.as_str())
+    .value(":name", campaign.label.as_str())
+}
+
+/// A campaign begins with an assistant that is on nobody's record: no other company puts it on its own.
+pub(crate) fn claimed_for(table: &str, campaign: &CampaignItem) -> Write {
+    owned(table, &campaign.assistant_id, &campaign.company, "SET company = :company")
+        .when("attribute_not_exists(assistant_id) AND (attribute_not_exists(pk) OR company = :company)")
+}
+
+fn owned(table: &str, provider_id: &str, company: &CompanyId, expression: &str) -> Write {
+    Write::update(table, keys::assistant_owner(provider_id), expression).value(":company", company.as_str())
+}
+
 /// A campaign is over.
 pub(crate) fn used_no_more(
     table: &str,
@@ -206,7 +228,6 @@ impl Store {
             update_id: None,
             updating: None,
         };
-        let owner = AssistantOwnerItem { company: company.clone(), assistant_id: new.id.clone() };
         let table = &self.tables.dialing;
         let key = keys::assistant(company, &new.id);
         let told = EventData::AssistantCreated {
@@ -216,7 +237,11 @@ impl Store {
             sha256: item.sha256.clone(),
         };
         let writes = vec![
-            Write::insert(table, items::write("assistant", keys::assistant_owner(&new.provider_id), &owner)?),
+            owned(table, &new.provider_id, company, "SET company = :company, assistant_id = :assistant")
+                .when(
+                    "attribute_not_exists(assistant_id) AND (attribute_not_exists(pk) OR company = :company)",
+                )
+                .value(":assistant", new.id.as_str()),
             Write::insert(table, items::write("assistant", key, &item)?),
             self.version(cause, &new.id, 1, &new.name, &new.configuration)?,
             self.journal(cause, company, Aggregate::Assistant(new.id.clone()), 1, told)?,
@@ -225,9 +250,9 @@ impl Store {
             return Ok(Registered::Done(item.try_into()?));
         }
         let known = match self.owner_of_assistant(&new.provider_id).await? {
-            Some(owner) if owner.company == *company => self.assistant(company, &owner.assistant_id).await?,
-            Some(_) => return Ok(Registered::Others),
-            None => None,
+            Some(owner) if owner.company != *company => return Ok(Registered::Others),
+            Some(AssistantOwnerItem { assistant_id: Some(id), .. }) => self.assistant(company, &id).await?,
+            Some(AssistantOwnerItem { assistant_id: None, .. }) | None => None,
         };
         known
             .map(Registered::Already)
@@ -255,7 +280,8 @@ impl Store {
             Err(_) => match self.owner_of_assistant(named).await? {
                 None => return Ok(Found::Unregistered),
                 Some(owner) if owner.company != *company => return Ok(Found::Others),
-                Some(owner) => owner.assistant_id,
+                Some(AssistantOwnerItem { assistant_id: Some(id), .. }) => id,
+                Some(AssistantOwnerItem { assistant_id: None, .. }) => return Ok(Found::Unregistered),
             },
         };
         let found = self.assistant_item(company, &id).await?;

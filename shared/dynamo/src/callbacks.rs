@@ -11,7 +11,7 @@ use dialpool_domain::{CampaignId, CompanyId, PhoneNumber, Timestamp, Usd};
 
 use crate::items::ContactItem;
 use crate::transaction::{Transacted, Write};
-use crate::{Store, StoreError, keys};
+use crate::{Store, StoreError, items, keys};
 
 const ROUNDS: u32 = 16;
 
@@ -92,6 +92,76 @@ impl Store {
             }
         }
         Err(StoreError::Busy(format!("a contact changed under {ROUNDS} attempts to promise it a callback")))
+    }
+
+    /// Has a contact called no more, because the person is called at another number; `Done` when that is so.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it can be repeated.
+    pub async fn call_elsewhere(
+        &self,
+        cause: &Cause,
+        company: &CompanyId,
+        campaign: &CampaignId,
+        phone: &PhoneNumber,
+    ) -> Result<Promised, StoreError> {
+        let reason = DoneReason::OtherNumber;
+        for _round in 0..ROUNDS {
+            let Some(contact) = self.contact(campaign, phone).await? else {
+                return Ok(Promised::NotFound);
+            };
+            let open = match contact.state {
+                ContactState::InFlight { .. } => return Ok(Promised::BeingCalled),
+                ContactState::Done { reason: known } if known == reason => {
+                    return Ok(Promised::Done(Box::new(contact)));
+                }
+                ContactState::Done { reason: reason @ (DoneReason::OptedOut | DoneReason::Suppressed) } => {
+                    return Ok(Promised::Refused(reason));
+                }
+                ContactState::Done { .. } => 0i64,
+                ContactState::Pending { .. } => 1,
+            };
+            let writes = vec![
+                Write::update(
+                    &self.tables.dialing,
+                    keys::contact(campaign, phone),
+                    "SET done = :reason, item_version = :next, n_events = :event REMOVE due_at, promised_due, promised_for",
+                )
+                .when("item_version = :version AND attribute_not_exists(call_id)")
+                .value(":reason", items::attribute("reason", &reason)?)
+                .value(":event", contact.events + 1)
+                .value(":version", contact.version)
+                .value(":next", contact.version + 1),
+                Write::update(&self.tables.dialing, keys::campaign(campaign), "ADD n_open :less")
+                    .value(":less", -open),
+                self.contact_finished(cause, company, campaign, &contact, reason)?,
+            ];
+            let _or_look_again: Transacted = self.transact(writes).await?;
+        }
+        Err(StoreError::Busy(format!("a contact changed under {ROUNDS} attempts to call elsewhere")))
+    }
+
+    /// Has a completed campaign run again. Whether it runs, or has not begun, when this returns.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it can be repeated.
+    pub async fn open_again(
+        &self,
+        cause: &Cause,
+        company: &CompanyId,
+        id: &CampaignId,
+    ) -> Result<bool, StoreError> {
+        for _round in 0..ROUNDS {
+            let Some(campaign) = self.campaign_item_of(company, id).await? else { return Ok(false) };
+            match campaign.campaign_status {
+                CampaignStatus::Created | CampaignStatus::Running | CampaignStatus::Paused => {
+                    return Ok(true);
+                }
+                CampaignStatus::Completed if self.reopen_campaign(cause, &campaign).await? => {}
+                CampaignStatus::Completed | CampaignStatus::Cancelled => return Ok(false),
+            }
+        }
+        Err(StoreError::Busy(format!("campaign {id} changed under {ROUNDS} attempts to open it again")))
     }
 
     /// The writes that promise a callback to a contact as it was read, not on a call, of a campaign that is not over; the cost of

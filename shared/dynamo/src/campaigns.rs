@@ -14,7 +14,7 @@ use dialpool_domain::retry::DoneReason;
 use dialpool_domain::{AssistantId, CampaignId, CompanyId, PhoneNumber, Timestamp};
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::assistants::{Found, pinned, planned, planned_no_more, used_no_more};
+use crate::assistants::{Found, claimed_for, pinned, pinned_again, planned, planned_no_more, used_no_more};
 use crate::batch::{KEYS_AT_ONCE, REQUESTS_AT_ONCE};
 use crate::items::{CampaignItem, ContactItem};
 use crate::transaction::{IntoAttribute, Item, Transacted, Write};
@@ -323,43 +323,41 @@ impl Store {
     /// What a campaign begins with: who speaks in it is settled then.
     async fn beginning(&self, item: &CampaignItem) -> Result<Beginning, StoreError> {
         let named = item.assistant_use.as_ref().map_or(&*item.assistant_id, |used| used.id.as_str());
-        let (mut moved, mut pin) = (item.clone(), None);
-        match self.find_assistant(&item.company, named).await? {
+        let mut moved = item.clone();
+        let pin = match self.find_assistant(&item.company, named).await? {
             Found::Record(assistant) if assistant.update_id.is_some() => {
                 return Ok(Beginning::AssistantChanging(assistant.assistant_id));
             }
             Found::Record(assistant) => {
                 moved.assistant_id.clone_from(&assistant.provider_id);
                 moved.assistant_use = Some(assistant.as_used());
-                pin = Some(pinned(&self.tables.dialing, &assistant, item));
+                pinned(&self.tables.dialing, &assistant, item)
             }
-            Found::Unregistered => {}
+            Found::Unregistered => claimed_for(&self.tables.dialing, item),
             Found::Unknown | Found::Others => return Ok(Beginning::OthersAssistant),
-        }
-        Ok(Beginning::With(Box::new(moved), pin))
+        };
+        Ok(Beginning::With(Box::new(moved), Some(pin)))
     }
 
-    /// Has a completed campaign run again, for somebody to whom a callback is promised. Whether it can: not when its assistant
-    /// was struck off. Who asks looks again.
+    /// Has a completed campaign run again, for somebody to whom a callback is promised, with the assistant that it had, also
+    /// when that is being changed. Whether it can: not when its assistant was struck off. Who asks looks again.
     ///
     /// # Errors
-    /// When the store gives no answer, or the assistant is being changed; it can be repeated.
+    /// When the store gives no answer; it can be repeated.
     pub(crate) async fn reopen_campaign(
         &self,
         cause: &Cause,
         item: &CampaignItem,
     ) -> Result<bool, StoreError> {
-        match self.beginning(item).await? {
-            Beginning::With(moved, pin) => {
-                let moved = CampaignItem { campaign_status: CampaignStatus::Running, ..*moved };
-                let _else_it_changed: bool = self.move_campaign(cause, item, &moved, None, pin).await?;
-                Ok(true)
-            }
-            Beginning::AssistantChanging(assistant) => {
-                Err(StoreError::Busy(format!("assistant {assistant} is being changed")))
-            }
-            Beginning::OthersAssistant => Ok(false),
-        }
+        let named = item.assistant_use.as_ref().map_or(&*item.assistant_id, |used| used.id.as_str());
+        let pin = match self.find_assistant(&item.company, named).await? {
+            Found::Record(assistant) => Some(pinned_again(&self.tables.dialing, &assistant, item)),
+            Found::Unregistered => None,
+            Found::Unknown | Found::Others => return Ok(false),
+        };
+        let moved = CampaignItem { campaign_status: CampaignStatus::Running, ..item.clone() };
+        self.move_campaign(cause, item, &moved, None, pin).await?;
+        Ok(true)
     }
 
     /// Completes a running campaign whose contacts are all done and whose lines are all free. Returns whether it did.

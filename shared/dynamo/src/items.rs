@@ -300,11 +300,12 @@ pub(crate) struct VersionItem {
     pub(crate) actor: String,
 }
 
-/// Whose an assistant at Vapi is: `VAPIAST#<id>` / `OWNER`.
+/// Whose an assistant at Vapi is: `VAPIAST#<id>` / `OWNER`. Without a record of it, a campaign of the company began with it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct AssistantOwnerItem {
     pub(crate) company: CompanyId,
-    pub(crate) assistant_id: AssistantId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) assistant_id: Option<AssistantId>,
 }
 
 /// A contact: `CAMP#<id>` / `CON#<e164>`. `due_at` is there while it may still be dialed.

@@ -8,6 +8,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use dialpool_domain::call::{Call, CallReport, CallState};
+use dialpool_domain::callback::NotPromised;
 use dialpool_domain::campaign::CampaignStatus;
 use dialpool_domain::contact::{Contact, ContactState};
 use dialpool_domain::event::{Aggregate, CallOver, Cause, EventData};
@@ -17,7 +18,7 @@ use dialpool_domain::retry::{self, DoneReason, HoldAfter, Next, RetryPolicy};
 use dialpool_domain::time::Duration;
 use dialpool_domain::usage::OverCall;
 use dialpool_domain::{CallId, Timestamp, Usd};
-use tracing::warn;
+use tracing::error;
 
 use crate::callbacks::Promise;
 use crate::dialing::{ROUNDS, other_call};
@@ -537,7 +538,7 @@ impl Store {
                 },
             )?,
         ];
-        let promised = if known.callback.is_none() && merged.outcome == Some(Outcome::Answered) {
+        let promised = if known.callback.is_none() && merged.callback.is_some() {
             self.late_promise(cause, &call, &merged, new_cost).await?
         } else {
             None
@@ -572,9 +573,14 @@ impl Store {
             self.contact_item(&call.campaign_id, &call.to_number),
         )?;
         let Some((campaign, contact)) = campaign.zip(contact) else { return Ok(None) };
-        let Some(at) = callback(call, &contact, report, cause.at) else { return Ok(None) };
-        let refused = matches!(contact.done, Some(DoneReason::OptedOut | DoneReason::Suppressed));
-        if contact.call_id.is_some() || refused {
+        let Some(at) = callback(call, &contact, report) else { return Ok(None) };
+        let refused = matches!(
+            contact.done,
+            Some(DoneReason::OptedOut | DoneReason::Suppressed | DoneReason::OtherNumber)
+        );
+        // What was agreed on since, or said on a later call, is the last word.
+        let since = contact.promised_for.is_some() || contact.calls.last() != Some(&call.call_id);
+        if contact.call_id.is_some() || refused || since {
             return Ok(None);
         }
         let goes_on = match campaign.campaign_status {
@@ -590,18 +596,26 @@ impl Store {
     }
 }
 
-/// When the person wants to be called again, as far as that can be kept.
-fn callback(
-    call: &CallItem,
-    contact: &ContactItem,
-    report: &CallReport,
-    now: Timestamp,
-) -> Option<Timestamp> {
-    let time = report.callback.filter(|_| !report.opted_out)?;
-    match time.moment(&contact.address.whereabouts(&call.to_number), now) {
+/// When the person wants to be called again, as far as that can be kept: who is to be believed has talked to somebody.
+fn callback(call: &CallItem, contact: &ContactItem, report: &CallReport) -> Option<Timestamp> {
+    let talked = match report.outcome? {
+        // A call that broke off, or ended in a way that nobody knows, may have been one.
+        Outcome::Answered | Outcome::ProviderFailed | Outcome::Other => true,
+        Outcome::Voicemail
+        | Outcome::NoAnswer
+        | Outcome::Busy
+        | Outcome::InvalidNumber
+        | Outcome::CapacityLimited
+        | Outcome::NotPlaced
+        | Outcome::Canceled => false,
+    };
+    let time = report.callback.filter(|_| talked && !report.opted_out)?;
+    let ended_at = report.ended_at.unwrap_or(call.claimed_at);
+    match time.after_call(&contact.address.whereabouts(&call.to_number), ended_at) {
         Ok(at) => Some(at),
+        Err(NotPromised::Past) => None,
         Err(error) => {
-            warn!(call.id = %call.call_id, "call {} promised a callback at {time}: {error}", call.call_id);
+            error!(call.id = %call.call_id, "call {} promised a callback at {time}: {error}", call.call_id);
             None
         }
     }
@@ -634,26 +648,35 @@ fn consequences(
     }
     let failed = u32::from(outcome == Outcome::ProviderFailed);
     let provider_failures = around.contact.provider_failures + failed;
-    let asked = match outcome {
-        Outcome::Answered => callback(&around.call, &around.contact, report, now),
-        _ if outcome.counts() => None,
-        // Nobody was called: what was owed is owed still.
-        _ => around.contact.promised_for,
+    let policy = settlement.policy;
+    let told =
+        CallReport { outcome: Some(outcome), ended_at: report.ended_at.or(Some(now)), ..report.clone() };
+    let asked = callback(&around.call, &around.contact, &told);
+    // Nobody was called: what was owed is owed still, however often the person was called before.
+    let wait_min = match outcome {
+        Outcome::CapacityLimited | Outcome::NotPlaced => Some(policy.capacity_limited_min),
+        Outcome::ProviderFailed if provider_failures <= policy.provider_failures => {
+            Some(policy.provider_failed_min)
+        }
+        _ => None,
     };
-    let next = if report.opted_out {
-        Next::Done(DoneReason::OptedOut)
+    let owed = around.contact.promised_for.zip(wait_min);
+    let (next, promised_for) = if report.opted_out {
+        (Next::Done(DoneReason::OptedOut), None)
     } else if around.suppressed {
-        Next::Done(DoneReason::Suppressed)
-    } else if let (Outcome::Answered, Some(at)) = (outcome, asked) {
-        Next::At(at)
+        (Next::Done(DoneReason::Suppressed), None)
+    } else if let Some(at) = asked {
+        (Next::At(at), Some(at))
+    } else if let Some((promised_for, wait_min)) = owed {
+        (Next::At(now + Duration::from_mins(wait_min.into())), Some(promised_for))
     } else {
         let begun: Vec<Timestamp> = attempts.iter().map(|millis| Timestamp::from_millis(*millis)).collect();
-        retry::plan(outcome, &begun, provider_failures, now, settlement.policy)
+        (retry::plan(outcome, &begun, provider_failures, now, policy), None)
     };
     Consequences {
         outcome,
         next,
-        promised_for: asked.filter(|_| matches!(next, Next::At(_))),
+        promised_for,
         hold: hold_after(next, now, around),
         attempts,
         provider_failures,
@@ -662,7 +685,7 @@ fn consequences(
 }
 
 /// What becomes of the hold. A lead with an appointment keeps its number for it, whatever a call comes to, unless it
-/// does not want to be called. The only number of a campaign is for the next lead.
+/// does not want to be called, or the number is the only one of a campaign: that is for the next lead.
 fn hold_after(next: Next, now: Timestamp, around: &Around) -> HoldAfter {
     let appointment_at = around.assignment.appointment_at;
     let after = match retry::hold_after(next, now) {
@@ -673,7 +696,7 @@ fn hold_after(next: Next, now: Timestamp, around: &Around) -> HoldAfter {
     };
     match after {
         HoldAfter::Release(reason)
-            if reason != ReleaseReason::OptedOut
+            if !matches!(reason, ReleaseReason::OptedOut | ReleaseReason::OnlyNumber)
                 && appointment_at.is_some_and(|at| at + AFTER_APPOINTMENT > now) =>
         {
             HoldAfter::Keep
