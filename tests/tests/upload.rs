@@ -123,3 +123,42 @@ async fn a_webhook_is_verified_and_kept_as_it_was_sent() {
     // It is no JSON as it was sent, and nobody unpacks it.
     assert_eq!((answer.status, world.local.stack.engine.queue_depth("InboxDlq").total()), (200, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_small_file_of_millions_of_cells_costs_the_row_that_has_them_and_no_other() {
+    let world = World::new().await;
+    let bearer = format!("Bearer {}", world.local.company(&"rival".parse().unwrap(), "Rival").await.unwrap());
+    let path = "/v1/numbers/import";
+    let mut csv = b"phone,label\n+14155550101,a\n".to_vec();
+    csv.resize(10_000_000, b',');
+    csv.extend(b"\n+14155550102,b\n");
+    let zeros = vec!["0"; 4_900_000].join(",");
+    let json =
+        format!(r#"[{{"phone":"+14155550103","label":[{zeros}]}},{{"phone":"+14155550104","label":"d"}}]"#);
+    let send =
+        async |kind, file: &[u8]| world.send_as(&bearer, "POST", path, kind, zipped(file), &GZIP).await;
+
+    let rows = send("text/csv", &csv).await;
+    let values = send("application/json", json.as_bytes()).await;
+
+    assert!(zipped(&csv).len() + zipped(json.as_bytes()).len() < 200_000);
+    let refused = json!([{ "line": 3, "field": "row", "reason": "has more than 200 columns" }]);
+    assert_eq!((rows.status, &rows.json["added"], &rows.json["refused"]), (200, &json!(2), &refused));
+    let refused = json!([
+        { "line": 1, "field": "label", "reason": "is a list or an object: a text or a number is taken" },
+    ]);
+    assert_eq!((values.status, &values.json["added"], &values.json["refused"]), (200, &json!(1), &refused));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_to_a_file_of_refused_rows_fits_into_what_a_function_may_answer() {
+    let world = World::new().await;
+    let row = format!(",{}\n", "\u{1}".repeat(950));
+    let file = format!("phone,status\n{}", row.repeat(10_000));
+
+    let answer = world.send_csv("/v1/numbers/import", &file).await;
+
+    assert_eq!((answer.status, answer.json["refused"].as_array().map(Vec::len)), (200, Some(10_000)));
+    let payload = json!({ "body": answer.text }).to_string().len();
+    assert!(payload < 5_000_000, "{payload} bytes");
+}

@@ -20,11 +20,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::ControlApi;
-use crate::rows::{Read, Row, Rows};
+use crate::rows::{Cell, Read, Row, Rows, excerpt};
 use crate::wire::ImportParameters;
 
 /// The most rows of one file.
@@ -76,20 +75,24 @@ pub struct Report {
 
 impl Row {
     /// The value of the first of `names` that has one.
-    fn text(&self, names: &[&str]) -> Option<String> {
-        names.iter().find_map(|name| match self.values.get(*name)? {
-            Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
-            Value::Number(number) => Some(number.to_string()),
-            Value::Bool(truth) => Some(truth.to_string()),
-            Value::Null | Value::Array(_) | Value::Object(_) => None,
-        })
+    fn text(&self, names: &[&str]) -> Result<Option<String>, RowRefused> {
+        for name in names {
+            match self.values.get(*name) {
+                Some(Cell::Text(text)) if !text.trim().is_empty() => return Ok(Some(text.trim().to_owned())),
+                Some(Cell::Nested) => {
+                    return Err(self.refuse(&[*name], "is a list or an object: a text or a number is taken"));
+                }
+                Some(Cell::Text(_) | Cell::Empty) | None => {}
+            }
+        }
+        Ok(None)
     }
 
     fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
         &self,
         names: &[&str],
     ) -> Result<Option<T>, RowRefused> {
-        let Some(text) = self.text(names) else {
+        let Some(text) = self.text(names)? else {
             return Ok(None);
         };
         text.parse().map(Some).map_err(|error: T::Err| self.refuse(names, error.to_string()))
@@ -125,7 +128,7 @@ impl Row {
             answered: answered.round().to_u64().unwrap_or(0),
             last_used_at: self.moment(LAST_USED)?,
             health,
-            notes: self.text(NOTES),
+            notes: self.text(NOTES)?,
             held_by: lead.zip(until),
             taken,
         })
@@ -133,7 +136,7 @@ impl Row {
 
     /// What the person agreed to: the kind, since when, and where the proof is, all three or nothing.
     fn consent(&self) -> Result<Option<Consent>, RowRefused> {
-        let Some(kind) = self.text(CONSENT) else { return Ok(None) };
+        let Some(kind) = self.text(CONSENT)? else { return Ok(None) };
         let kind = match kind.to_lowercase().replace([' ', '-'], "_").as_str() {
             "express_written" | "written" | "pewc" => ConsentKind::ExpressWritten,
             "express" | "pec" => ConsentKind::Express,
@@ -143,8 +146,8 @@ impl Row {
         let missing = |names: &[&str]| self.refuse(names, "is missing: a consent needs it");
         Ok(Some(Consent {
             kind,
-            text_sha256: self.text(CONSENT_TEXT).map(|text| hex::encode(Sha256::digest(text))),
-            evidence: self.text(CONSENT_EVIDENCE).ok_or_else(|| missing(CONSENT_EVIDENCE))?,
+            text_sha256: self.text(CONSENT_TEXT)?.map(|text| hex::encode(Sha256::digest(text))),
+            evidence: self.text(CONSENT_EVIDENCE)?.ok_or_else(|| missing(CONSENT_EVIDENCE))?,
             captured_at: self.moment(CONSENT_AT)?.ok_or_else(|| missing(CONSENT_AT))?,
             expires_at: self.moment(CONSENT_EXPIRES)?,
             revoked_at: None,
@@ -153,7 +156,7 @@ impl Row {
 
     /// An id at a provider, which is part of a key here.
     fn provider_id(&self, names: &[&str]) -> Result<Option<String>, RowRefused> {
-        match self.text(names) {
+        match self.text(names)? {
             Some(id) if id.len() > 100 || !id.bytes().all(|byte| byte.is_ascii_graphic()) => {
                 Err(self.refuse(names, "is not 1 to 100 visible ASCII characters"))
             }
@@ -174,7 +177,7 @@ impl Row {
 
     /// A moment as databases write them: RFC 3339, or with a space for the `T` and perhaps without a zone, which is UTC then.
     fn moment(&self, names: &[&str]) -> Result<Option<Timestamp>, RowRefused> {
-        let Some(text) = self.text(names) else { return Ok(None) };
+        let Some(text) = self.text(names)? else { return Ok(None) };
         let mut text = text.replacen(' ', "T", 1);
         let zone = text.get(10..).and_then(|time| time.find(['Z', 'z', '+', '-']));
         match zone {
@@ -188,11 +191,11 @@ impl Row {
     }
 
     fn within_limits(&self) -> Result<(), RowRefused> {
-        let long = |value: &Value| value.as_str().is_some_and(|text| text.chars().count() > LONGEST_VALUE);
-        match self.values.iter().find(|(_, value)| long(value)) {
+        let long = |cell: &Cell| matches!(cell, Cell::Text(text) if text.chars().count() > LONGEST_VALUE);
+        match self.values.iter().find(|(_, cell)| long(cell)) {
             Some((name, _)) => Err(RowRefused {
                 line: self.line,
-                field: name.clone(),
+                field: excerpt(name).into_owned(),
                 reason: format!("has more than {LONGEST_VALUE} characters"),
             }),
             None => Ok(()),
@@ -248,19 +251,19 @@ pub fn read_numbers(body: &[u8], json: bool, company: &CompanyId) -> Result<Acce
 
 fn number_of(company: &CompanyId) -> impl Fn(&Row) -> Result<NewNumber, RowRefused> {
     move |row| {
-        if let Some(other) = row.text(COMPANY).filter(|name| !name.eq_ignore_ascii_case(company.as_str())) {
-            return Err(row.refuse(COMPANY, format!("is {other}: the pool is of {company}")));
+        if let Some(other) = row.text(COMPANY)?.filter(|name| !name.eq_ignore_ascii_case(company.as_str())) {
+            return Err(row.refuse(COMPANY, format!("is {}: the pool is of {company}", excerpt(&other))));
         }
         if row
-            .text(ACTIVE)
+            .text(ACTIVE)?
             .is_some_and(|text| ["false", "0", "no", "f"].contains(&text.to_lowercase().as_str()))
         {
             return Err(row.refuse(ACTIVE, "is out of service there"));
         }
-        let status = row.text(STATUS).map(|text| text.to_lowercase()).unwrap_or_default();
+        let status = row.text(STATUS)?.map(|text| text.to_lowercase()).unwrap_or_default();
         let known = [FREE, TAKEN, EITHER].concat();
         if !status.is_empty() && !known.contains(&status.as_str()) {
-            let known = known.join(", ");
+            let (status, known) = (excerpt(&status), known.join(", "));
             return Err(
                 row.refuse(STATUS, format!("is {status}: only numbers in service are taken ({known})"))
             );
@@ -270,7 +273,7 @@ fn number_of(company: &CompanyId) -> impl Fn(&Row) -> Result<NewNumber, RowRefus
         Ok(NewNumber {
             vapi_id: row.provider_id(VAPI)?,
             signalwire_id: row.provider_id(SIGNALWIRE)?,
-            name: row.text(NAME),
+            name: row.text(NAME)?,
             area: match row.parsed::<AreaCode>(AREA)? {
                 Some(area) if Some(area.as_str()) != number.area_code() => {
                     return Err(row.refuse(AREA, format!("is {area}, which is not that of the number")));
@@ -301,8 +304,8 @@ fn contact_of(row: &Row) -> Result<NewContact, RowRefused> {
     Ok(NewContact {
         callback_at: None,
         consent: row.consent()?,
-        address: Address { zone: row.text(ZONE), zip: row.text(ZIP), state: row.parsed(STATE)? },
-        name: row.text(NAME),
+        address: Address { zone: row.text(ZONE)?, zip: row.text(ZIP)?, state: row.parsed(STATE)? },
+        name: row.text(NAME)?,
         lead,
         phone,
     })
@@ -542,5 +545,58 @@ mod tests {
                 .unwrap();
         assert_eq!(accepted.rows[0].1.vapi_id.as_deref(), Some("pn-1"));
         assert_eq!(accepted.refused[0].line, 2);
+    }
+
+    #[test]
+    fn a_list_where_a_text_is_expected_is_refused_with_its_field_and_elsewhere_left_alone() {
+        let file = br#"[{"phone":"+14155550101","tags":["a"],"meta":{}},{"phone":["+14155550102"]},
+            {"phone":"+14155550103","full_name":{"first":"A"}}]"#;
+
+        let accepted = read_contacts(file, true).unwrap();
+
+        assert_eq!(accepted.rows.len(), 1);
+        let reason = "is a list or an object: a text or a number is taken";
+        assert_eq!(accepted.refused, [refusal(2, "phone", reason), refusal(3, "full_name", reason)]);
+    }
+
+    /// How large the report of a file is as a function answers it: JSON that is a text in JSON.
+    fn answered<T>(accepted: &Accepted<T>) -> usize {
+        let report = serde_json::to_string(&report(accepted, false)).unwrap();
+        serde_json::to_string(&report).unwrap().len()
+    }
+
+    #[test]
+    fn the_answer_stays_under_5_mb_whatever_the_refused_rows_say() {
+        for sign in ["x", "é", "漢", "\u{1f600}", "\"", "\\", "\u{1}", "\u{7f}"] {
+            let (cell, name) = (sign.repeat(1_000), sign.repeat(100));
+            let told = serde_json::to_string(&cell).unwrap();
+            let long = serde_json::to_string(&"x".repeat(LONGEST_VALUE + 1)).unwrap();
+            let name = serde_json::to_string(&name).unwrap();
+            let rows = [
+                format!("{{\"number_status\":{told}}}"),
+                format!("{{\"company_name\":{told}}}"),
+                format!("{{\"signalwire_phone_number_id\":{told},\"phone\":\"+14155550101\"}}"),
+                format!("{{\"phone_number\":{told}}}"),
+                format!("{{{name}:{long}}}"),
+                format!("{{{name}:[],\"phone\":[]}}"),
+            ];
+            for row in rows {
+                let file = format!("[{}]", vec![row.as_str(); MOST_ROWS].join(","));
+                let accepted = read_numbers(file.as_bytes(), true, &"c".repeat(40).parse().unwrap()).unwrap();
+                let size = answered(&accepted);
+                assert_eq!(accepted.refused.len(), MOST_ROWS);
+                assert!(size < 5_000_000, "{size} bytes for {:?}", accepted.refused[0]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_repeats_the_first_hundred_characters() {
+        let row = format!("[{{\"status\":\"{}\"}}]", "x".repeat(500));
+
+        let accepted = read_numbers(row.as_bytes(), true, &acme()).unwrap();
+
+        let begins = format!("is {}…: only numbers in service are taken (", "x".repeat(100));
+        assert!(accepted.refused[0].reason.starts_with(&begins), "{:?}", accepted.refused);
     }
 }
