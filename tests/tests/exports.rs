@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use axum::body::Body;
 use dialpool::simulator::Ending;
-use dialpool_domain::Usd;
 use dialpool_domain::time::Duration;
+use dialpool_domain::{CallId, Usd};
 use dialpool_tests::{Answer, World, script};
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
 async fn make(world: &World, contacts: &Value) -> String {
     let request = json!({ "name": "Test", "assistant_id": "a-1", "consent_required": "none" });
@@ -28,6 +30,36 @@ async fn export(world: &World, path: &str) -> Answer {
     let answer = world.send("GET", path, Value::Null).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     answer
+}
+
+/// The rows of all pages of an export, page by page.
+async fn pages(world: &World, path: &str) -> Vec<String> {
+    let (mut pages, mut path) = (Vec::new(), path.to_owned());
+    loop {
+        let page = export(world, &path).await;
+        pages.push(page.text);
+        let Some(link) = page.headers.get("link") else { return pages };
+        let link =
+            link.to_str().ok().and_then(|link| link.strip_prefix('<')?.strip_suffix(">; rel=\"next\""));
+        path = link.expect("a link to the next page").to_owned();
+    }
+}
+
+/// Changes an item behind everybody's back.
+async fn set(world: &World, key: Value, attribute: &str, value: Value) {
+    let update = json!({
+        "TableName": "DialingTable",
+        "Key": key,
+        "UpdateExpression": "SET #attribute = :value",
+        "ExpressionAttributeNames": { "#attribute": attribute },
+        "ExpressionAttributeValues": { ":value": value },
+    });
+    let request = http::Request::post("/")
+        .header("x-amz-target", "DynamoDB_20120810.UpdateItem")
+        .body(Body::from(update.to_string()))
+        .expect("a request");
+    let answer = world.local.stack.engine.endpoint().oneshot(request).await.expect("an answer");
+    assert_eq!(answer.status(), 200, "{answer:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -173,15 +205,7 @@ async fn the_pages_of_an_export_are_one_file_and_no_company_sees_anothers() {
         .collect();
     let campaign = make(&world, &json!(contacts)).await;
 
-    let (mut file, mut pages, mut path) = (String::new(), 0, format!("{campaign}/export"));
-    loop {
-        let page = export(&world, &path).await;
-        file.push_str(&page.text);
-        pages += 1;
-        let Some(link) = page.headers.get("link") else { break };
-        let link = link.to_str().unwrap();
-        path = link.strip_prefix('<').unwrap().split_once(">; rel=\"next\"").unwrap().0.to_owned();
-    }
+    let pages = pages(&world, &format!("{campaign}/export")).await;
     let rival = world.local.company(&"rival".parse().unwrap(), "Rival").await.unwrap();
     let bearer = format!("Bearer {rival}");
     let mut refused = Vec::new();
@@ -189,9 +213,69 @@ async fn the_pages_of_an_export_are_one_file_and_no_company_sees_anothers() {
         refused.push(world.send_as(&bearer, "GET", &path, "text/csv", Vec::new(), &[]).await.status);
     }
 
-    let phones: Vec<String> = rows(&file).into_iter().map(|row| row["phone"].clone()).collect();
+    let phones: Vec<String> = rows(&pages.concat()).into_iter().map(|row| row["phone"].clone()).collect();
     let expected: Vec<String> =
         contacts.iter().map(|contact| format!("'{}", contact["phone"].as_str().unwrap())).collect();
-    assert_eq!((phones, pages), (expected, 3));
+    assert_eq!((phones, pages.len()), (expected, 3));
     assert_eq!(refused, [404, 404]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn contacts_with_many_calls_are_fewer_to_a_page_and_each_has_the_cost_of_all_its_calls() {
+    let world = World::new().await;
+    let many = [1_500_u32, 400, 600, 2_500, 1, 1];
+    let phone = |n: usize| format!("+1415555{:04}", 100 + n);
+    let contacts: Vec<Value> =
+        (0..many.len()).map(|n| json!({ "phone": phone(n), "lead": format!("l-{n}") })).collect();
+    let campaign = make(&world, &json!(contacts)).await;
+    let id = campaign.rsplit('/').next().unwrap();
+    let mut chance = 0;
+    for (n, calls) in many.into_iter().enumerate() {
+        let ids: Vec<CallId> =
+            (0..calls).map(|nth| CallId::new(world.now(), chance + u128::from(nth))).collect();
+        chance += u128::from(calls);
+        for id in [&ids[0], &ids[ids.len() - 1]] {
+            let key = json!({ "pk": { "S": format!("CALL#{id}") }, "sk": { "S": "CALL" } });
+            set(&world, key.clone(), "call_id", json!({ "S": id.as_str() })).await;
+            set(&world, key, "report", json!({ "M": { "cost": { "S": "0.25" } } })).await;
+        }
+        let ids: Vec<Value> = ids.iter().map(|id| json!({ "S": id.as_str() })).collect();
+        let key = json!({ "pk": { "S": format!("CAMP#{id}") }, "sk": { "S": format!("CON#{}", phone(n)) } });
+        set(&world, key, "calls", json!({ "L": ids })).await;
+    }
+
+    let pages = pages(&world, &format!("{campaign}/export")).await;
+
+    let sizes: Vec<usize> = pages.iter().map(|page| page.lines().count()).collect();
+    assert_eq!(sizes, [1 + 2, 1, 1, 2], "the first has the header line");
+    let told: Vec<(String, String)> =
+        rows(&pages.concat()).into_iter().map(|row| (row["calls"].clone(), row["cost"].clone())).collect();
+    let expected = many
+        .map(|calls| (calls.to_string(), if calls == 1 { "0.2500".to_owned() } else { "0.5000".to_owned() }));
+    assert_eq!(told, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_calls_is_read_without_the_transcripts_and_is_otherwise_whole() {
+    let world = World::with(|settings| settings.simulator.answer_rate = 1.0).await;
+    world.add_numbers(&["+12125550101", "+12125550102"]).await;
+    let contacts =
+        json!([{ "phone": "+16465550100", "lead": "a" }, { "phone": "+16465550101", "lead": "b" }]);
+    let campaign = make(&world, &contacts).await;
+    assert_eq!(world.send("POST", &format!("{campaign}/start"), Value::Null).await.status, 200);
+    world.pass(Duration::from_mins(10)).await;
+    let id = campaign.rsplit('/').next().unwrap().parse().unwrap();
+    let first = world.store().calls(&world.company, Some(&id), None, 1).await.unwrap().entries.remove(0);
+    let key = json!({ "pk": { "S": format!("CALL#{}", first.id) }, "sk": { "S": "CALL" } });
+    set(&world, key, "report", json!({ "M": {} })).await;
+
+    let listed = world.store().calls(&world.company, Some(&id), None, 10).await.unwrap().entries;
+
+    let mut whole = Vec::new();
+    for call in &listed {
+        whole.push(world.store().call(&call.id).await.unwrap().unwrap());
+    }
+    let said: Vec<bool> = whole.iter().map(|call| call.report.transcript.is_some()).collect();
+    whole.iter_mut().for_each(|call| call.report.transcript = None);
+    assert_eq!((listed, said), (whole, vec![false, true]));
 }

@@ -27,6 +27,10 @@ use crate::wire::{Onward, place};
 const CONTACTS_AT_ONCE: u32 = 1_000;
 const CALLS_AT_ONCE: u32 = 500;
 
+/// Calls that are looked up for a page of contacts. A contact's cost is that of all of its calls: one that alone has more is a
+/// page by itself.
+const MOST_CALLS_OF_CONTACTS: usize = 2_000;
+
 /// A page ends behind the row that makes it longer than this: a function may answer 6 MB, of which JSON around it takes a part.
 const LONG_ENOUGH: usize = 2 * 1024 * 1024;
 
@@ -114,17 +118,30 @@ pub async fn export_contacts(
     let Some(page) = store.contacts(company, campaign, after, CONTACTS_AT_ONCE).await? else {
         return Ok(None);
     };
-    let ids: Vec<&CallId> = page.contacts.iter().flat_map(|contact| &contact.calls).collect();
+    let contacts = within_calls(&page.contacts);
+    let ids: Vec<&CallId> = contacts.iter().flat_map(|contact| &contact.calls).collect();
     let told = store.told_of_calls(&ids).await?;
     let mut csv = header(&CONTACT_COLUMNS, after.is_none());
-    for contact in &page.contacts {
+    for contact in contacts {
         let calls: Vec<&ToldOfCall> = contact.calls.iter().filter_map(|id| told.get(id)).collect();
         push_row(&mut csv, &contact_cells(contact, &calls));
         if csv.len() > LONG_ENOUGH {
             return Ok(Some(ExportPage { csv, next: Some(contact.phone.clone()) }));
         }
     }
-    Ok(Some(ExportPage { csv, next: page.next }))
+    let behind = contacts.last().filter(|_| contacts.len() < page.contacts.len());
+    Ok(Some(ExportPage { csv, next: behind.map(|contact| contact.phone.clone()).or(page.next) }))
+}
+
+/// The first of the contacts: as many as have no more calls than are looked up for a page, and one in any case.
+fn within_calls(contacts: &[Contact]) -> &[Contact] {
+    let mut calls = 0;
+    let fits = |contact: &&Contact| {
+        calls += contact.calls.len();
+        calls <= MOST_CALLS_OF_CONTACTS
+    };
+    let fitting = contacts.iter().take_while(fits).count();
+    &contacts[..fitting.max(1).min(contacts.len())]
 }
 
 /// The calls of a campaign, the newest first, from behind `after` on, each with the record of why it was lawful.

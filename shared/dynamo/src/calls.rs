@@ -1,7 +1,8 @@
 //! Lists: the campaigns of a company, its calls, the calls of a campaign. Read from indexes that may lag by a moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use dialpool_domain::call::{Call, CallReport};
 use dialpool_domain::campaign::Campaign;
 use dialpool_domain::{CallId, CampaignId, CompanyId, Timestamp};
@@ -13,6 +14,15 @@ use crate::campaigns::{calls_of, company_index};
 use crate::items::{CallItem, CampaignItem};
 use crate::transaction::{IntoAttribute, Item};
 use crate::{Store, StoreError, items};
+
+/// What is read of a call in a list: all of `CallItem` but what was said, which may be more than all the rest a hundred times
+/// over. None of these is a reserved word.
+const WITHOUT_TRANSCRIPT: &str = "pk, call_id, company, campaign_id, lead_id, to_number, from_number, \
+     provider_number_id, account, assignment_id, attempt, only_number, call_state, claimed_at, start_by, \
+     provider_call_id, legal_basis, withdrawn_at, check_at, check_shard, report_due, company_index, \
+     campaign_index, created_at, item_version, report.outcome, report.ended_reason, report.started_at, \
+     report.ended_at, report.cost, report.recording_url, report.summary, report.success_evaluation, \
+     report.opted_out, report.callback";
 
 /// A part of a list, the newest first, and where the next part starts.
 #[derive(Debug)]
@@ -46,7 +56,8 @@ impl Store {
     ) -> Result<Page<Campaign>, StoreError> {
         let partition = company_index("CAMP", company);
         let after = after.map(|(at, id)| (at, crate::keys::campaign(&id)));
-        let (found, more) = self.listed("by_company", "company_index", &partition, after, limit).await?;
+        let (found, more) =
+            self.listed("by_company", "company_index", &partition, after, limit, None).await?;
         let campaigns = found
             .into_iter()
             .map(|item| items::read::<CampaignItem>("campaign", item).map(Campaign::from))
@@ -55,7 +66,8 @@ impl Store {
         Ok(Page { entries: campaigns, next })
     }
 
-    /// The calls of a company, or of one of its campaigns, the newest first, from behind `after` on.
+    /// The calls of a company, or of one of its campaigns, the newest first, from behind `after` on, without their
+    /// transcripts.
     ///
     /// # Errors
     /// When the store gives no answer.
@@ -71,10 +83,15 @@ impl Store {
             None => ("by_company", "company_index", company_index("CALL", company)),
         };
         let after = after.map(|(at, id)| (at, crate::keys::call(&id)));
-        let (found, more) = self.listed(index, attribute, &partition, after, limit).await?;
+        let (found, more) =
+            self.listed(index, attribute, &partition, after, limit, Some(WITHOUT_TRANSCRIPT)).await?;
         let calls = found
             .into_iter()
-            .map(|item| items::read::<CallItem>("call", item).map(Call::from))
+            .map(|mut item| {
+                // A report of which nothing is asked for that it has is left out as a whole.
+                item.entry("report".to_owned()).or_insert_with(|| AttributeValue::M(HashMap::new()));
+                items::read::<CallItem>("call", item).map(Call::from)
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let next = calls.last().filter(|_| more).map(|last| (last.claimed_at, last.id.to_string()));
         Ok(Page { entries: calls.into_iter().filter(|call| call.company == *company).collect(), next })
@@ -108,6 +125,7 @@ impl Store {
         partition: &str,
         after: Option<(Timestamp, Item)>,
         limit: u32,
+        projection: Option<&str>,
     ) -> Result<(Vec<Item>, bool), StoreError> {
         let from = after.map(|(at, mut key)| {
             key.insert(attribute.to_owned(), partition.into_attribute());
@@ -136,7 +154,7 @@ impl Store {
             .collect();
         let mut found = Vec::with_capacity(keys.len());
         for keys in keys.chunks(100) {
-            found.extend(self.get_some(&self.tables.dialing, keys.to_vec(), None).await?);
+            found.extend(self.get_some(&self.tables.dialing, keys.to_vec(), projection).await?);
         }
         let created = |item: &Item| item.get("created_at").and_then(|at| at.as_n().ok()).cloned();
         found.sort_by_key(|item| std::cmp::Reverse((created(item), format!("{:?}", item.get("pk")))));
