@@ -310,6 +310,15 @@ impl World {
     }
 }
 
+/// So many numbers of Manhattan.
+///
+/// # Panics
+/// When one is refused.
+pub async fn with_numbers(world: &World, count: u32) {
+    let numbers: Vec<String> = (0..count).map(|n| format!("+1212555{:04}", 100 + n)).collect();
+    world.add_numbers(&numbers.iter().map(String::as_str).collect::<Vec<_>>()).await;
+}
+
 /// What a person does who is called.
 pub fn script(ending: Ending) -> Script {
     Script { ring: Duration::from_secs(4), ending }

@@ -472,6 +472,44 @@ async fn a_campaign_that_is_completed_lets_go_of_its_assistant() {
     assert_eq!(world.violations(Stage::Finished).await, Vec::<String>::new());
 }
 
+/// A campaign may name an assistant that nobody has on record, and open again after it was put there.
+#[tokio::test(start_paused = true)]
+async fn a_campaign_that_opens_again_holds_no_assistant_that_came_on_record_since() {
+    let world = World::with(|settings| {
+        settings.simulator.answer_rate = 1.0;
+        settings.simulator.opt_out_rate = 0.0;
+    })
+    .await;
+    world.add_numbers(&["+12125550100"]).await;
+    let mut there = configuration();
+    there["name"] = json!("Bert");
+    let there = at_provider(&world, "POST", "/assistant", there).await;
+    let planned = campaign(&world, there["id"].as_str().expect("an id")).await.json;
+    let of_campaign = format!("/v1/campaigns/{}", planned["id"].as_str().expect("an id"));
+    world.send_csv(&format!("{of_campaign}/contacts"), "phone,lead\n+16465550100,lead-1\n").await;
+    command(&world, &planned, "start").await;
+    assert_eq!(world.violations(Stage::UnderWay).await, Vec::<String>::new());
+    world.pass(Duration::from_hours(1)).await;
+    let completed = get(&world, &of_campaign).await;
+    let request = json!({ "provider_id": there["id"] });
+    let imported = world.send("POST", "/v1/assistants/import", request).await.json;
+
+    let request = json!({ "phone": "+16465550100", "at": "2026-03-02T15:00" });
+    let promised = world.send("POST", &format!("{of_campaign}/callbacks"), request).await;
+    let open = get(&world, &of_campaign).await;
+    world.pass(Duration::from_hours(12)).await;
+    let deleted = world.send("DELETE", &path(&imported), Value::Null).await;
+    world.pass(Duration::from_mins(1)).await;
+
+    assert_eq!(
+        (&completed["status"], promised.status, &open["status"]),
+        (&json!("completed"), 201, &json!("running"))
+    );
+    assert_eq!(get(&world, &of_campaign).await["answered"], 2);
+    assert_eq!(deleted.status, 204, "{deleted:?}");
+    assert_eq!(world.violations(Stage::Finished).await, Vec::<String>::new());
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_campaign_begins_while_its_assistant_is_being_changed() {
     let world = World::new().await;

@@ -5,7 +5,7 @@ use dialpool::simulator::Ending;
 use dialpool_domain::event::EventData;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CampaignId, Timestamp};
-use dialpool_tests::{Answer, World, script};
+use dialpool_tests::{Answer, World, script, with_numbers};
 use serde_json::{Value, json};
 
 const WAITS: Duration = Duration::from_mins(15);
@@ -13,11 +13,6 @@ const WAITS: Duration = Duration::from_mins(15);
 fn talks(call_again: Option<Duration>) -> Ending {
     let talk = Duration::from_secs(40);
     Ending::Answered { talk, customer_hangs_up: true, opted_out: false, booked: false, call_again }
-}
-
-async fn with_numbers(world: &World, count: u32) {
-    let numbers: Vec<String> = (0..count).map(|n| format!("+1212555{:04}", 100 + n)).collect();
-    world.add_numbers(&numbers.iter().map(String::as_str).collect::<Vec<_>>()).await;
 }
 
 /// Everybody answers, and nobody asks for anything.

@@ -8,14 +8,8 @@ use dialpool_domain::event::EventData;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CallId, CampaignId, Timestamp};
 use dialpool_runtime::http::issue_api_key;
-use dialpool_tests::{World, script};
+use dialpool_tests::{World, script, with_numbers};
 use serde_json::{Value, json};
-
-/// So many numbers of Manhattan, and as many people there.
-async fn with_numbers(world: &World, count: u32) {
-    let numbers: Vec<String> = (0..count).map(|n| format!("+1212555{:04}", 100 + n)).collect();
-    world.add_numbers(&numbers.iter().map(String::as_str).collect::<Vec<_>>()).await;
-}
 
 fn people(from: u32, count: u32) -> String {
     let rows: String = (from..from + count).map(|n| format!("+1646555{:04},lead-{n}\n", 100 + n)).collect();

@@ -59,7 +59,14 @@ pub(crate) async fn promise(
         .at
         .moment(&contact.address.whereabouts(phone), caller.at)
         .map_err(|error| Problem::field("at", error.to_string()))?;
-    let (due_at, later) = state.lawful_from(&caller, &campaign, &contact, phone, at).await?;
+    let person = if *phone == contact.phone {
+        known
+    } else {
+        store.person_called(&caller.company, &state.hasher.hash(phone)).await?
+    };
+    let consent = contact.consent.as_ref().filter(|_| *phone == contact.phone);
+    let callee = Callee { phone, address: &contact.address, consent, person: &person };
+    let (due_at, later) = lawful_from(&campaign, callee, at)?;
 
     if *phone != contact.phone {
         if !store.open_again(&caller.cause(), &caller.company, &id).await? {
@@ -102,28 +109,16 @@ fn refused(promised: Promised) -> Result<Contact, Problem> {
     }
 }
 
-impl ControlApi {
-    /// From when on, at `at` or later, the person may be called as far as is known now, and why it is later.
-    async fn lawful_from(
-        &self,
-        caller: &Caller,
-        campaign: &Campaign,
-        contact: &Contact,
-        phone: &PhoneNumber,
-        at: Timestamp,
-    ) -> Result<(Timestamp, Option<&'static str>), Problem> {
-        let person = self.api.store.person_called(&caller.company, &self.hasher.hash(phone)).await?;
-        let callee = Callee {
-            phone,
-            address: &contact.address,
-            consent: contact.consent.as_ref().filter(|_| *phone == contact.phone),
-            person: &person,
-        };
-        match dialable::judge(Rules::united_states(), campaign.policy.consent_required, callee, at) {
-            Verdict::Now(..) => Ok((at, None)),
-            Verdict::Later(later, wait) => Ok((later, Some(wait.as_str()))),
-            Verdict::Never(reason, _) => Err(never(reason)),
-        }
+/// From when on, at `at` or later, the person may be called as far as is known now, and why it is later.
+fn lawful_from(
+    campaign: &Campaign,
+    callee: Callee<'_>,
+    at: Timestamp,
+) -> Result<(Timestamp, Option<&'static str>), Problem> {
+    match dialable::judge(Rules::united_states(), campaign.policy.consent_required, callee, at) {
+        Verdict::Now(..) => Ok((at, None)),
+        Verdict::Later(later, wait) => Ok((later, Some(wait.as_str()))),
+        Verdict::Never(reason, _) => Err(never(reason)),
     }
 }
 

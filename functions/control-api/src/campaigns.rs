@@ -4,10 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use dialpool_domain::CampaignId;
-use dialpool_domain::call::Call;
 use dialpool_domain::campaign::{Campaign, CampaignCommand, CampaignStatus, Cap, NewCampaign, Policy};
 use dialpool_domain::time::Duration;
-use dialpool_dynamo::{AssistantChosen, CampaignMade, Commanded, Page, Standing};
+use dialpool_dynamo::{AssistantChosen, CampaignMade, Commanded, Standing};
 use dialpool_runtime::http::{Api, Body, Caller, IdIn, Parameters, Problem};
 use dialpool_runtime::jobs::DialJob;
 
@@ -86,7 +85,7 @@ pub(crate) async fn calls(
     Parameters(which): Parameters<Since>,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let page = api.store.calls(&caller.company, None, which.after()?, which.limit()?).await?;
-    Ok(Json(listed("calls", without_transcripts(page))))
+    Ok(Json(listed("calls", page)))
 }
 
 pub(crate) async fn calls_of(
@@ -99,15 +98,7 @@ pub(crate) async fn calls_of(
         return Err(Problem::not_found("campaign"));
     }
     let page = api.store.calls(&caller.company, Some(&id), which.after()?, which.limit()?).await?;
-    Ok(Json(listed("calls", without_transcripts(page))))
-}
-
-/// A hundred transcripts may be more than an answer holds; `GET /v1/calls/{id}` has them.
-fn without_transcripts(mut page: Page<Call>) -> Page<Call> {
-    for call in &mut page.entries {
-        call.report.transcript = None;
-    }
-    page
+    Ok(Json(listed("calls", page)))
 }
 
 pub(crate) async fn show(

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::Client;
 use dialpool_domain::campaign::CampaignStatus;
-use dialpool_domain::event::{Aggregate, Event, EventData};
+use dialpool_domain::event::{Aggregate, CallOver, Event, EventData};
 use dialpool_domain::law::Whereabouts;
 use dialpool_domain::law::{self, Window};
 use dialpool_domain::outcome::Outcome;
@@ -84,6 +84,7 @@ impl Books {
     /// Everything that is wrong.
     pub fn violations(&self, stage: Stage) -> Vec<Violation> {
         let mut wrong = Vec::new();
+        self.check_items(&mut wrong);
         self.check_holds(&mut wrong);
         self.check_hold_items(&mut wrong);
         self.check_provider(&mut wrong);
@@ -98,6 +99,16 @@ impl Books {
         self.check_campaigns(&mut wrong, stage);
         self.check_assistants(&mut wrong);
         wrong
+    }
+
+    /// What an item does not have is left out: conditions ask whether an attribute exists, and one that is null does.
+    fn check_items(&self, wrong: &mut Vec<Violation>) {
+        for (table, items) in &self.items {
+            for item in items {
+                let nulls = item.as_object().into_iter().flatten().filter(|(_, value)| value.is_null());
+                wrong.extend(nulls.map(|(name, _)| format!("{table}: {name} of {} is null", sort_key(item))));
+            }
+        }
     }
 
     /// No number is held by two leads at once, and no lead of a company holds two numbers; every hold that ended
@@ -223,19 +234,19 @@ impl Books {
         })
     }
 
+    /// The ends of calls.
+    fn ends(&self) -> impl Iterator<Item = (&Event, &CallOver)> {
+        self.events.iter().filter_map(|event| Some((event, event.data.call_over()?)))
+    }
+
     /// Every call ends, once.
     fn check_calls(&self, wrong: &mut Vec<Violation>, stage: Stage) {
         let mut ends: BTreeMap<String, u32> = BTreeMap::new();
         for event in &self.events {
-            match event.data {
-                EventData::CallClaimed { .. } => {
-                    ends.entry(event.aggregate.key()).or_default();
-                }
-                EventData::CallEnded(_)
-                | EventData::CallFailed(_)
-                | EventData::CallCanceled(_)
-                | EventData::CallTimedOut(_) => *ends.entry(event.aggregate.key()).or_default() += 1,
-                _ => {}
+            if matches!(event.data, EventData::CallClaimed { .. }) {
+                ends.entry(event.aggregate.key()).or_default();
+            } else if event.data.call_over().is_some() {
+                *ends.entry(event.aggregate.key()).or_default() += 1;
             }
         }
         for (call, ends) in ends {
@@ -259,20 +270,8 @@ impl Books {
             .items_of("DialingTable", "CAMPAIGN")
             .map(|item| (text(item, "campaign_id"), item["cap"].as_u64().unwrap_or(0)))
             .collect();
-        let over: BTreeMap<String, Timestamp> = self
-            .events
-            .iter()
-            .filter(|event| {
-                matches!(
-                    event.data,
-                    EventData::CallEnded(_)
-                        | EventData::CallFailed(_)
-                        | EventData::CallCanceled(_)
-                        | EventData::CallTimedOut(_)
-                )
-            })
-            .map(|event| (event.aggregate.key(), event.time))
-            .collect();
+        let over: BTreeMap<String, Timestamp> =
+            self.ends().map(|(event, _)| (event.aggregate.key(), event.time)).collect();
         // Of changes in the same millisecond, the ends come first: a slot is freed before it is taken again.
         let mut events: Vec<&Event> = self.events.iter().collect();
         events.sort_by_key(|event| (event.time, matches!(event.data, EventData::CallClaimed { .. })));
@@ -293,10 +292,7 @@ impl Books {
                         ));
                     }
                 }
-                EventData::CallEnded(_)
-                | EventData::CallFailed(_)
-                | EventData::CallCanceled(_)
-                | EventData::CallTimedOut(_) => {
+                data if data.call_over().is_some() => {
                     if let Some(active) = campaign_of.get(&call).and_then(|campaign| active.get_mut(campaign))
                     {
                         active.remove(&call);
@@ -316,17 +312,11 @@ impl Books {
                 (text(item, "company"), (limits, text(item, "company_zone").parse().ok()))
             })
             .collect();
-        let mut ends: BTreeMap<String, Timestamp> = BTreeMap::new();
-        for event in &self.events {
-            if let EventData::CallEnded(over)
-            | EventData::CallFailed(over)
-            | EventData::CallCanceled(over)
-            | EventData::CallTimedOut(over) = &event.data
-                && !matches!(over.outcome, Outcome::CapacityLimited | Outcome::NotPlaced)
-            {
-                ends.insert(event.aggregate.key(), over.ended_at);
-            }
-        }
+        let ends: BTreeMap<String, Timestamp> = self
+            .ends()
+            .filter(|(_, over)| !matches!(over.outcome, Outcome::CapacityLimited | Outcome::NotPlaced))
+            .map(|(event, over)| (event.aggregate.key(), over.ended_at))
+            .collect();
         let mut by_number: BTreeMap<&PhoneNumber, Vec<(Timestamp, &Event)>> = BTreeMap::new();
         for (_, event) in self.claims() {
             if let EventData::CallClaimed { from, .. } = &event.data {
@@ -435,16 +425,8 @@ impl Books {
 
     /// Nobody is on two calls of a company at once, nor called more often than is allowed.
     fn check_persons(&self, wrong: &mut Vec<Violation>) {
-        let mut ends: BTreeMap<String, (Timestamp, Outcome)> = BTreeMap::new();
-        for event in &self.events {
-            if let EventData::CallEnded(over)
-            | EventData::CallFailed(over)
-            | EventData::CallCanceled(over)
-            | EventData::CallTimedOut(over) = &event.data
-            {
-                ends.insert(event.aggregate.key(), (event.time, over.outcome));
-            }
-        }
+        let ends: BTreeMap<String, (Timestamp, Outcome)> =
+            self.ends().map(|(event, over)| (event.aggregate.key(), (event.time, over.outcome))).collect();
         let mut by_person: BTreeMap<(&CompanyId, &PhoneNumber), Vec<&Event>> = BTreeMap::new();
         for (_, event) in self.claims() {
             if let EventData::CallClaimed { to, .. } = &event.data {
@@ -479,23 +461,14 @@ impl Books {
     /// No call is claimed while its campaign is paused or over; and in batches no more begin than there are lines, until all of
     /// them are over.
     fn check_course(&self, wrong: &mut Vec<Violation>) {
-        let mut ends: BTreeMap<String, Timestamp> = BTreeMap::new();
+        let ends: BTreeMap<String, Timestamp> =
+            self.ends().map(|(event, _)| (event.aggregate.key(), event.time)).collect();
         let mut moves: BTreeMap<&str, Vec<(u64, Timestamp, CampaignStatus)>> = BTreeMap::new();
         for event in &self.events {
-            match (&event.data, &event.aggregate) {
-                (EventData::CampaignStatusChanged { to, .. }, Aggregate::Campaign(id)) => {
-                    moves.entry(id.as_str()).or_default().push((event.sequence, event.time, *to));
-                }
-                (
-                    EventData::CallEnded(_)
-                    | EventData::CallFailed(_)
-                    | EventData::CallCanceled(_)
-                    | EventData::CallTimedOut(_),
-                    call,
-                ) => {
-                    ends.insert(call.key(), event.time);
-                }
-                _ => {}
+            if let (EventData::CampaignStatusChanged { to, .. }, Aggregate::Campaign(id)) =
+                (&event.data, &event.aggregate)
+            {
+                moves.entry(id.as_str()).or_default().push((event.sequence, event.time, *to));
             }
         }
         let mut claims: BTreeMap<&str, Vec<(Timestamp, String)>> = BTreeMap::new();

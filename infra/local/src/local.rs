@@ -1,7 +1,9 @@
 //! The stack and the provider simulator, put together: what `serve`, the demo and the tests run.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use axum::Router;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CompanyId, Timestamp};
 use dialpool_dynamo::Company;
@@ -68,6 +70,8 @@ pub struct Local {
     pub clock: Clock,
     /// Chance.
     pub entropy: Entropy,
+    /// The way back for the simulator.
+    _api: Arc<Router>,
 }
 
 impl Local {
@@ -105,8 +109,8 @@ impl Local {
             },
         )
         .await?;
-        loopback.is(stack.api());
-        Ok(Self { stack, simulator, clock: settings.clock, entropy })
+        let api = loopback.is(stack.api());
+        Ok(Self { stack, simulator, clock: settings.clock, entropy, _api: api })
     }
 
     /// Waits until nothing was written for a while: what is told of a change has arrived by then.

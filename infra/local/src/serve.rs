@@ -176,7 +176,7 @@ pub async fn serve(place: &Place, options: &ServeOptions) -> anyhow::Result<()> 
         },
     )
     .await?;
-    loopback.is(stack.api());
+    let api = loopback.is(stack.api());
     // The clock went on while the stack was down: what was due then is due now.
     for schedule in ["ReleaseSweeper", "CampaignPacer"] {
         stack.tick(schedule).await;
@@ -184,11 +184,10 @@ pub async fn serve(place: &Place, options: &ServeOptions) -> anyhow::Result<()> 
     let key = first_key(&engine, &stack.store, &entropy).await?;
     welcome(&address, &key, simulated, &place.folder, clock.now());
     // What is not a route of the API is for the AWS tools of this machine: not where Vapi, and so anybody, reaches it.
-    let api = stack.api();
     let aws = simulated.then(|| engine.endpoint());
     let app = axum::Router::new().fallback(move |request: axum::extract::Request| {
         let aws = aws.clone().filter(|_| request.headers().contains_key("x-amz-target"));
-        let router = aws.unwrap_or_else(|| api.clone());
+        let router = aws.unwrap_or_else(|| axum::Router::clone(&api));
         async move { tower::ServiceExt::oneshot(router, request).await }
     });
     axum::serve(listener, app).with_graceful_shutdown(interrupted()).await?;

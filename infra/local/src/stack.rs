@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -81,25 +81,28 @@ pub struct Stack {
 
 /// The HTTP API of a stack that is still being made: the simulator calls the stack, and the stack the simulator.
 #[derive(Clone, Default)]
-pub struct Loopback(Arc<OnceLock<Router>>);
+pub struct Loopback(Arc<OnceLock<Weak<Router>>>);
 
 impl Loopback {
     /// A way to the API, once there is one.
     pub fn transport(&self) -> Transport {
         let api = self.0.clone();
         Transport::from_service(tower::service_fn(move |request: http::Request<bytes::Bytes>| {
-            let api = api.get().cloned();
+            let api = api.get().and_then(Weak::upgrade);
             async move {
-                let api = api.ok_or_else(|| TransportError::NotSent("the stack is not up yet".to_owned()))?;
-                in_process(api, request).await
+                let api = api.ok_or_else(|| TransportError::NotSent("the stack is not up".to_owned()))?;
+                in_process(Router::clone(&api), request).await
             }
         }))
     }
 
-    /// The API is there.
-    pub fn is(&self, api: Router) {
+    /// The API is there, for as long as what this returns is kept: two that call each other would keep each other for ever.
+    #[must_use]
+    pub fn is(&self, api: Router) -> Arc<Router> {
+        let api = Arc::new(api);
         // A second API would be another stack's: the first one stays.
-        self.0.get_or_init(|| api);
+        self.0.get_or_init(|| Arc::downgrade(&api));
+        api
     }
 }
 

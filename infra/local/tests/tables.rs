@@ -347,7 +347,7 @@ async fn pass(time: Duration) {
 
 /// Every function as a stack of its own, all on the same services, so that each request is known to be that function's.
 struct World {
-    api: Router,
+    api: Arc<Router>,
     simulator: Simulator,
     key: String,
     operator: String,
@@ -409,7 +409,7 @@ impl World {
             }
             stacks.push(stack);
         }
-        loopback.is(api.clone());
+        let api = loopback.is(api);
 
         let store = engine.store();
         let company = "acme".parse().expect("a company");
@@ -465,7 +465,7 @@ impl World {
             .header("content-type", content_type)
             .body(Body::from(body.to_owned()))
             .expect("a request");
-        let response = self.api.clone().oneshot(request).await.expect("an answer");
+        let response = Router::clone(&self.api).oneshot(request).await.expect("an answer");
         let status = response.status().as_u16();
         let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a body");
         (status, serde_json::from_slice(&body).unwrap_or_default())

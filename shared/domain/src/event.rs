@@ -467,6 +467,19 @@ pub struct CallOver {
 }
 
 impl EventData {
+    /// How a call was over, if this is the end of one.
+    pub fn call_over(&self) -> Option<&CallOver> {
+        if let Self::CallEnded(over)
+        | Self::CallFailed(over)
+        | Self::CallCanceled(over)
+        | Self::CallTimedOut(over) = self
+        {
+            Some(over)
+        } else {
+            None
+        }
+    }
+
     /// The type as it is written: `number.assigned`.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -126,17 +126,27 @@ impl AssistantItem {
     }
 }
 
+/// A change of which campaigns use an assistant of a company.
+fn use_by(
+    table: &str,
+    (company, assistant): (&CompanyId, &AssistantId),
+    campaign: &CampaignId,
+    expression: &str,
+) -> Write {
+    Write::update(table, keys::assistant(company, assistant), expression).name("#campaign", campaign.as_str())
+}
+
+/// The same, with the campaign's name.
+fn named_use(table: &str, assistant: &AssistantItem, campaign: &CampaignItem, expression: &str) -> Write {
+    let assistant = (&assistant.company, &assistant.assistant_id);
+    use_by(table, assistant, &campaign.campaign_id, expression).value(":name", campaign.label.as_str())
+}
+
 /// A campaign that has not begun will use the assistant as it is now.
 pub(crate) fn planned(table: &str, assistant: &AssistantItem, campaign: &CampaignItem) -> Write {
-    Write::update(
-        table,
-        keys::assistant(&assistant.company, &assistant.assistant_id),
-        "SET planned_by.#campaign = :name",
-    )
-    .when("n_versions = :version")
-    .name("#campaign", campaign.campaign_id.as_str())
-    .value(":name", campaign.label.as_str())
-    .value(":version", assistant.n_versions)
+    named_use(table, assistant, campaign, "SET planned_by.#campaign = :name")
+        .when("n_versions = :version")
+        .value(":version", assistant.n_versions)
 }
 
 /// A campaign that has not begun will not use the assistant.
@@ -146,44 +156,19 @@ pub(crate) fn planned_no_more(
     assistant: &AssistantId,
     campaign: &CampaignId,
 ) -> Write {
-    Write::update(table, keys::assistant(company, assistant), "REMOVE planned_by.#campaign")
-        .when("attribute_exists(pk)")
-        .name("#campaign", campaign.as_str())
+    use_by(table, (company, assistant), campaign, "REMOVE planned_by.#campaign").when("attribute_exists(pk)")
 }
 
 /// A campaign begins with the assistant as it is now, which stays so.
 pub(crate) fn pinned(table: &str, assistant: &AssistantItem, campaign: &CampaignItem) -> Write {
-    Write::update(
-        table,
-        keys::assistant(&assistant.company, &assistant.assistant_id),
-        "SET pinned_by.#campaign = :name REMOVE planned_by.#campaign",
-    )
-    .when("n_versions = :version AND attribute_not_exists(update_id)")
-    .name("#campaign", campaign.campaign_id.as_str())
-    .value(":name", campaign.label.as_str())
-    .value(":version", assistant.n_versions)
+    named_use(table, assistant, campaign, "SET pinned_by.#campaign = :name REMOVE planned_by.#campaign")
+        .when("n_versions = :version AND attribute_not_exists(update_id)")
+        .value(":version", assistant.n_versions)
 }
 
 /// A campaign that was completed runs again, with the assistant as the record has it.
 pub(crate) fn pinned_again(table: &str, assistant: &AssistantItem, campaign: &CampaignItem) -> Write {
-    Write::update(
-        table,
-        keys::assistant(&assistant.company, &assistant.assistant_id),
-        "SET pinned_by.#campaign = :name",
-    )
-    .when("attribute_exists(pk)")
-    .name("#campaign", campaign.campaign_id.as_str())
-    .value(":name", campaign.label.as_str())
-}
-
-/// A campaign begins with an assistant that is on nobody's record: no other company puts it on its own.
-pub(crate) fn claimed_for(table: &str, campaign: &CampaignItem) -> Write {
-    owned(table, &campaign.assistant_id, &campaign.company, "SET company = :company")
-        .when("attribute_not_exists(assistant_id) AND (attribute_not_exists(pk) OR company = :company)")
-}
-
-fn owned(table: &str, provider_id: &str, company: &CompanyId, expression: &str) -> Write {
-    Write::update(table, keys::assistant_owner(provider_id), expression).value(":company", company.as_str())
+    named_use(table, assistant, campaign, "SET pinned_by.#campaign = :name").when("attribute_exists(pk)")
 }
 
 /// A campaign is over.
@@ -193,13 +178,20 @@ pub(crate) fn used_no_more(
     assistant: &AssistantId,
     campaign: &CampaignId,
 ) -> Write {
-    Write::update(
-        table,
-        keys::assistant(company, assistant),
-        "REMOVE planned_by.#campaign, pinned_by.#campaign",
-    )
-    .when("attribute_exists(pk)")
-    .name("#campaign", campaign.as_str())
+    let no_more = "REMOVE planned_by.#campaign, pinned_by.#campaign";
+    use_by(table, (company, assistant), campaign, no_more).when("attribute_exists(pk)")
+}
+
+/// A campaign begins with an assistant that is on nobody's record: no other company puts it on its own.
+pub(crate) fn claimed_for(table: &str, campaign: &CampaignItem) -> Write {
+    owned(table, &campaign.assistant_id, &campaign.company, "SET company = :company")
+}
+
+/// The write that makes an assistant at the provider a company's, which is on no record yet and no other company's.
+fn owned(table: &str, provider_id: &str, company: &CompanyId, expression: &str) -> Write {
+    Write::update(table, keys::assistant_owner(provider_id), expression)
+        .when("attribute_not_exists(assistant_id) AND (attribute_not_exists(pk) OR company = :company)")
+        .value(":company", company.as_str())
 }
 
 impl Store {
@@ -238,9 +230,6 @@ impl Store {
         };
         let writes = vec![
             owned(table, &new.provider_id, company, "SET company = :company, assistant_id = :assistant")
-                .when(
-                    "attribute_not_exists(assistant_id) AND (attribute_not_exists(pk) OR company = :company)",
-                )
                 .value(":assistant", new.id.as_str()),
             Write::insert(table, items::write("assistant", key, &item)?),
             self.version(cause, &new.id, 1, &new.name, &new.configuration)?,

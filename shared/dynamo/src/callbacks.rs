@@ -9,11 +9,10 @@ use dialpool_domain::event::{Aggregate, Cause, EventData};
 use dialpool_domain::retry::DoneReason;
 use dialpool_domain::{CampaignId, CompanyId, PhoneNumber, Timestamp, Usd};
 
+use crate::dialing::ROUNDS;
 use crate::items::ContactItem;
 use crate::transaction::{Transacted, Write};
-use crate::{Store, StoreError, items, keys};
-
-const ROUNDS: u32 = 16;
+use crate::{Store, StoreError, keys};
 
 /// A callback to be promised.
 #[derive(Debug, Clone, Copy)]
@@ -70,12 +69,8 @@ impl Store {
                 }
                 ContactState::Pending { .. } | ContactState::Done { .. } => {}
             }
-            match campaign.campaign_status {
-                CampaignStatus::Created | CampaignStatus::Running | CampaignStatus::Paused => {}
-                CampaignStatus::Completed if self.reopen_campaign(cause, &campaign).await? => continue,
-                over @ (CampaignStatus::Completed | CampaignStatus::Cancelled) => {
-                    return Ok(Promised::Over(over));
-                }
+            if !self.keep_open(cause, &campaign).await? {
+                return Ok(Promised::Over(campaign.campaign_status));
             }
             let writes = self.promise_writes(cause, company, promise, &item, None)?;
             if let Transacted::Done = self.transact(writes).await? {
@@ -110,7 +105,7 @@ impl Store {
             let Some(contact) = self.contact(campaign, phone).await? else {
                 return Ok(Promised::NotFound);
             };
-            let open = match contact.state {
+            match contact.state {
                 ContactState::InFlight { .. } => return Ok(Promised::BeingCalled),
                 ContactState::Done { reason: known } if known == reason => {
                     return Ok(Promised::Done(Box::new(contact)));
@@ -118,24 +113,9 @@ impl Store {
                 ContactState::Done { reason: reason @ (DoneReason::OptedOut | DoneReason::Suppressed) } => {
                     return Ok(Promised::Refused(reason));
                 }
-                ContactState::Done { .. } => 0i64,
-                ContactState::Pending { .. } => 1,
-            };
-            let writes = vec![
-                Write::update(
-                    &self.tables.dialing,
-                    keys::contact(campaign, phone),
-                    "SET done = :reason, item_version = :next, n_events = :event REMOVE due_at, promised_due, promised_for",
-                )
-                .when("item_version = :version AND attribute_not_exists(call_id)")
-                .value(":reason", items::attribute("reason", &reason)?)
-                .value(":event", contact.events + 1)
-                .value(":version", contact.version)
-                .value(":next", contact.version + 1),
-                Write::update(&self.tables.dialing, keys::campaign(campaign), "ADD n_open :less")
-                    .value(":less", -open),
-                self.contact_finished(cause, company, campaign, &contact, reason)?,
-            ];
+                ContactState::Done { .. } | ContactState::Pending { .. } => {}
+            }
+            let writes = self.finish_writes(cause, company, campaign, &contact, reason)?;
             let _or_look_again: Transacted = self.transact(writes).await?;
         }
         Err(StoreError::Busy(format!("a contact changed under {ROUNDS} attempts to call elsewhere")))
@@ -153,12 +133,11 @@ impl Store {
     ) -> Result<bool, StoreError> {
         for _round in 0..ROUNDS {
             let Some(campaign) = self.campaign_item_of(company, id).await? else { return Ok(false) };
-            match campaign.campaign_status {
-                CampaignStatus::Created | CampaignStatus::Running | CampaignStatus::Paused => {
-                    return Ok(true);
-                }
-                CampaignStatus::Completed if self.reopen_campaign(cause, &campaign).await? => {}
-                CampaignStatus::Completed | CampaignStatus::Cancelled => return Ok(false),
+            if !self.keep_open(cause, &campaign).await? {
+                return Ok(false);
+            }
+            if campaign.campaign_status != CampaignStatus::Completed {
+                return Ok(true);
             }
         }
         Err(StoreError::Busy(format!("campaign {id} changed under {ROUNDS} attempts to open it again")))

@@ -16,14 +16,13 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::assistants::{Found, claimed_for, pinned, pinned_again, planned, planned_no_more, used_no_more};
 use crate::batch::{KEYS_AT_ONCE, REQUESTS_AT_ONCE};
+use crate::dialing::ROUNDS;
 use crate::items::{CampaignItem, ContactItem};
 use crate::transaction::{IntoAttribute, Item, Transacted, Write};
 use crate::{Store, StoreError, items, keys};
 
 /// A transaction has at most 100 writes: 98 contacts, the campaign and its event.
 const CONTACTS_AT_ONCE: usize = 98;
-
-const ROUNDS: u32 = 16;
 
 /// What became of contacts that were to be added.
 #[must_use]
@@ -322,9 +321,8 @@ impl Store {
 
     /// What a campaign begins with: who speaks in it is settled then.
     async fn beginning(&self, item: &CampaignItem) -> Result<Beginning, StoreError> {
-        let named = item.assistant_use.as_ref().map_or(&*item.assistant_id, |used| used.id.as_str());
         let mut moved = item.clone();
-        let pin = match self.find_assistant(&item.company, named).await? {
+        let pin = match self.find_assistant(&item.company, item.assistant_named()).await? {
             Found::Record(assistant) if assistant.update_id.is_some() => {
                 return Ok(Beginning::AssistantChanging(assistant.assistant_id));
             }
@@ -339,20 +337,23 @@ impl Store {
         Ok(Beginning::With(Box::new(moved), Some(pin)))
     }
 
-    /// Has a completed campaign run again, for somebody to whom a callback is promised, with the assistant that it had, also
-    /// when that is being changed. Whether it can: not when its assistant was struck off. Who asks looks again.
+    /// Whether a campaign as it was read takes promises. One that is completed runs again for them, with the assistant that it had,
+    /// also when that is being changed; not when it was struck off. Who writes looks again.
     ///
     /// # Errors
     /// When the store gives no answer; it can be repeated.
-    pub(crate) async fn reopen_campaign(
-        &self,
-        cause: &Cause,
-        item: &CampaignItem,
-    ) -> Result<bool, StoreError> {
-        let named = item.assistant_use.as_ref().map_or(&*item.assistant_id, |used| used.id.as_str());
-        let pin = match self.find_assistant(&item.company, named).await? {
-            Found::Record(assistant) => Some(pinned_again(&self.tables.dialing, &assistant, item)),
-            Found::Unregistered => None,
+    pub(crate) async fn keep_open(&self, cause: &Cause, item: &CampaignItem) -> Result<bool, StoreError> {
+        match item.campaign_status {
+            CampaignStatus::Created | CampaignStatus::Running | CampaignStatus::Paused => return Ok(true),
+            CampaignStatus::Cancelled => return Ok(false),
+            CampaignStatus::Completed => {}
+        }
+        let pin = match self.find_assistant(&item.company, item.assistant_named()).await? {
+            // One that came on record since is not what the campaign names, and it would never let go of it.
+            Found::Record(assistant) if item.assistant_use.is_some() => {
+                Some(pinned_again(&self.tables.dialing, &assistant, item))
+            }
+            Found::Record(_) | Found::Unregistered => None,
             Found::Unknown | Found::Others => return Ok(false),
         };
         let moved = CampaignItem { campaign_status: CampaignStatus::Running, ..item.clone() };
@@ -401,7 +402,8 @@ impl Store {
             CampaignStatus::Completed | CampaignStatus::Cancelled => (false, true),
         };
         let mut change = "SET campaign_status = :to, item_version = :next".to_owned();
-        if pin.is_some() {
+        let used = moved.assistant_use.as_ref().filter(|_| pin.is_some());
+        if used.is_some() {
             change.push_str(", assistant_id = :provider, assistant_use = :use");
         }
         change.push_str(if running { ", running_shard = :shard" } else { " REMOVE running_shard" });
@@ -417,10 +419,10 @@ impl Store {
         if also.is_some() {
             write = write.value(":none", 0u64);
         }
-        if pin.is_some() {
+        if let Some(used) = used {
             write = write
                 .value(":provider", moved.assistant_id.as_str())
-                .value(":use", items::attribute("assistant", &moved.assistant_use)?);
+                .value(":use", items::attribute("assistant", used)?);
         }
         let event = self.journal(
             cause,
@@ -608,8 +610,8 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<PhoneNumber>, StoreError> {
         let (mut due, longest) = tokio::try_join!(
-            self.due("by_promise", now, campaign, limit, true),
-            self.due("by_due", now, campaign, limit, true),
+            self.due(("by_promise", "promised_due"), now, campaign, limit, true),
+            self.due(BY_DUE, now, campaign, limit, true),
         )?;
         for row in longest {
             if !due.iter().any(|promised| promised.sk == row.sk) {
@@ -630,7 +632,7 @@ impl Store {
         campaign: &CampaignId,
         limit: u32,
     ) -> Result<Vec<PhoneNumber>, StoreError> {
-        let due = self.due("by_due", now, campaign, limit, false).await?;
+        let due = self.due(BY_DUE, now, campaign, limit, false).await?;
         due.iter().map(DueRow::phone).collect()
     }
 
@@ -643,19 +645,18 @@ impl Store {
         until: Timestamp,
         campaign: &CampaignId,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let due = self.due("by_due", until, campaign, 1, true).await?;
+        let due = self.due(BY_DUE, until, campaign, 1, true).await?;
         Ok(due.first().and_then(|row| row.due_at))
     }
 
     async fn due(
         &self,
-        index: &str,
+        (index, moment): (&str, &str),
         now: Timestamp,
         campaign: &CampaignId,
         limit: u32,
         oldest_first: bool,
     ) -> Result<Vec<DueRow>, StoreError> {
-        let moment = if index == "by_promise" { "promised_due" } else { "due_at" };
         let page = self
             .client
             .query()
@@ -765,22 +766,38 @@ impl Store {
         contact: &Contact,
         reason: DoneReason,
     ) -> Result<bool, StoreError> {
-        let writes = vec![
+        if !matches!(contact.state, ContactState::Pending { .. }) {
+            return Ok(false);
+        }
+        let writes = self.finish_writes(cause, &campaign.company, &campaign.id, contact, reason)?;
+        Ok(matches!(self.transact(writes).await?, Transacted::Done))
+    }
+
+    /// The writes that end a contact as it was read, not on a call, or have it done for another reason than before.
+    pub(crate) fn finish_writes(
+        &self,
+        cause: &Cause,
+        company: &CompanyId,
+        campaign: &CampaignId,
+        contact: &Contact,
+        reason: DoneReason,
+    ) -> Result<Vec<Write>, StoreError> {
+        let open = i64::from(matches!(contact.state, ContactState::Pending { .. }));
+        Ok(vec![
             Write::update(
                 &self.tables.dialing,
-                keys::contact(&campaign.id, &contact.phone),
+                keys::contact(campaign, &contact.phone),
                 "SET done = :reason, item_version = :next, n_events = :event REMOVE due_at, promised_due, promised_for",
             )
-            .when("item_version = :version AND attribute_not_exists(call_id) AND attribute_exists(due_at)")
+            .when("item_version = :version AND attribute_not_exists(call_id)")
             .value(":reason", items::attribute("reason", &reason)?)
             .value(":event", contact.events + 1)
             .value(":version", contact.version)
             .value(":next", contact.version + 1),
-            Write::update(&self.tables.dialing, keys::campaign(&campaign.id), "ADD n_open :less")
-                .value(":less", -1i64),
-            self.contact_finished(cause, &campaign.company, &campaign.id, contact, reason)?,
-        ];
-        Ok(matches!(self.transact(writes).await?, Transacted::Done))
+            Write::update(&self.tables.dialing, keys::campaign(campaign), "ADD n_open :less")
+                .value(":less", -open),
+            self.contact_finished(cause, company, campaign, contact, reason)?,
+        ])
     }
 
     pub(crate) fn contact_finished(
@@ -835,6 +852,9 @@ impl Store {
 struct PhoneRow {
     e164: PhoneNumber,
 }
+
+/// The index of all contacts that wait, and its moment.
+const BY_DUE: (&str, &str) = ("by_due", "due_at");
 
 #[derive(serde::Deserialize)]
 struct DueRow {

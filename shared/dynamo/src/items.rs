@@ -459,6 +459,11 @@ impl PersonItem {
 }
 
 impl CampaignItem {
+    /// The assistant that it names: of the company's record, or the provider's.
+    pub(crate) fn assistant_named(&self) -> &str {
+        self.assistant_use.as_ref().map_or(&*self.assistant_id, |used| used.id.as_str())
+    }
+
     pub(crate) fn cost(&self) -> Usd {
         Usd::from_ten_thousandths(self.cost_e4)
     }

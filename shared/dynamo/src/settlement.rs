@@ -9,7 +9,6 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use dialpool_domain::call::{Call, CallReport, CallState};
 use dialpool_domain::callback::NotPromised;
-use dialpool_domain::campaign::CampaignStatus;
 use dialpool_domain::contact::{Contact, ContactState};
 use dialpool_domain::event::{Aggregate, CallOver, Cause, EventData};
 use dialpool_domain::outcome::{Outcome, carrier_refused};
@@ -573,7 +572,9 @@ impl Store {
             self.contact_item(&call.campaign_id, &call.to_number),
         )?;
         let Some((campaign, contact)) = campaign.zip(contact) else { return Ok(None) };
-        let Some(at) = callback(call, &contact, report) else { return Ok(None) };
+        let (outcome, ended_at) = (report.outcome, report.ended_at.unwrap_or(call.claimed_at));
+        let at = outcome.and_then(|outcome| callback(call, &contact, report, outcome, ended_at));
+        let Some(at) = at else { return Ok(None) };
         let refused = matches!(
             contact.done,
             Some(DoneReason::OptedOut | DoneReason::Suppressed | DoneReason::OtherNumber)
@@ -583,12 +584,7 @@ impl Store {
         if contact.call_id.is_some() || refused || since {
             return Ok(None);
         }
-        let goes_on = match campaign.campaign_status {
-            CampaignStatus::Created | CampaignStatus::Running | CampaignStatus::Paused => true,
-            CampaignStatus::Completed => self.reopen_campaign(cause, &campaign).await?,
-            CampaignStatus::Cancelled => false,
-        };
-        if !goes_on {
+        if !self.keep_open(cause, &campaign).await? {
             return Ok(None);
         }
         let promise = Promise { campaign: &call.campaign_id, phone: &call.to_number, at, due_at: at };
@@ -597,8 +593,14 @@ impl Store {
 }
 
 /// When the person wants to be called again, as far as that can be kept: who is to be believed has talked to somebody.
-fn callback(call: &CallItem, contact: &ContactItem, report: &CallReport) -> Option<Timestamp> {
-    let talked = match report.outcome? {
+fn callback(
+    call: &CallItem,
+    contact: &ContactItem,
+    report: &CallReport,
+    outcome: Outcome,
+    ended_at: Timestamp,
+) -> Option<Timestamp> {
+    let talked = match outcome {
         // A call that broke off, or ended in a way that nobody knows, may have been one.
         Outcome::Answered | Outcome::ProviderFailed | Outcome::Other => true,
         Outcome::Voicemail
@@ -610,7 +612,6 @@ fn callback(call: &CallItem, contact: &ContactItem, report: &CallReport) -> Opti
         | Outcome::Canceled => false,
     };
     let time = report.callback.filter(|_| talked && !report.opted_out)?;
-    let ended_at = report.ended_at.unwrap_or(call.claimed_at);
     match time.after_call(&contact.address.whereabouts(&call.to_number), ended_at) {
         Ok(at) => Some(at),
         Err(NotPromised::Past) => None,
@@ -649,9 +650,8 @@ fn consequences(
     let failed = u32::from(outcome == Outcome::ProviderFailed);
     let provider_failures = around.contact.provider_failures + failed;
     let policy = settlement.policy;
-    let told =
-        CallReport { outcome: Some(outcome), ended_at: report.ended_at.or(Some(now)), ..report.clone() };
-    let asked = callback(&around.call, &around.contact, &told);
+    let ended_at = report.ended_at.unwrap_or(now);
+    let asked = callback(&around.call, &around.contact, report, outcome, ended_at);
     // Nobody was called: what was owed is owed still, however often the person was called before.
     let wait_min = match outcome {
         Outcome::CapacityLimited | Outcome::NotPlaced => Some(policy.capacity_limited_min),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{FromRequestParts, Path, Query, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use dialpool_domain::Timestamp;
 use http::StatusCode;
 use http::header::AUTHORIZATION;
+use http::request::Parts;
 use serde_json::{Map, Value, json};
 
 use super::call::{Call, ORG_ID, Order, Server};
@@ -215,11 +216,22 @@ async fn delete_call(State(simulator): State<Simulator>, Path(id): Path<String>)
 
 type Comparison = fn(&Timestamp, &Timestamp) -> bool;
 
-/// What `GET /call` asks for.
+/// What a request for a list asks for.
 struct Filter {
     tests: Vec<(String, String)>,
     created: Vec<(Comparison, Timestamp)>,
     limit: usize,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Filter {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let Query(parameters) =
+            Query::from_request_parts(parts, state).await.map_err(IntoResponse::into_response)?;
+        let filter = Self::read(parameters);
+        filter.map_err(|message| error(StatusCode::BAD_REQUEST, &json!([message])).into_response())
+    }
 }
 
 impl Filter {
@@ -263,14 +275,7 @@ impl Filter {
     }
 }
 
-async fn list_calls(
-    State(simulator): State<Simulator>,
-    Query(parameters): Query<Vec<(String, String)>>,
-) -> Answer {
-    let filter = match Filter::read(parameters) {
-        Ok(filter) => filter,
-        Err(message) => return error(StatusCode::BAD_REQUEST, &json!([message])),
-    };
+async fn list_calls(State(simulator): State<Simulator>, filter: Filter) -> Answer {
     let now = simulator.0.clock.now();
     let state = simulator.0.state();
     let newest_first = state.calls.iter().rev().filter(|call| !call.erased && filter.fits(call));
@@ -329,14 +334,7 @@ async fn create_assistant(
     (StatusCode::CREATED, Json(assistant))
 }
 
-async fn list_assistants(
-    State(simulator): State<Simulator>,
-    Query(parameters): Query<Vec<(String, String)>>,
-) -> Answer {
-    let filter = match Filter::read(parameters) {
-        Ok(filter) => filter,
-        Err(message) => return error(StatusCode::BAD_REQUEST, &json!([message])),
-    };
+async fn list_assistants(State(simulator): State<Simulator>, filter: Filter) -> Answer {
     let state = simulator.0.state();
     let fitting = state.assistants.iter().rev().filter(|assistant| filter.made_in_time(assistant));
     (StatusCode::OK, Json(fitting.take(filter.limit).cloned().collect()))
@@ -379,14 +377,7 @@ async fn delete_assistant(State(simulator): State<Simulator>, Path(id): Path<Str
     }
 }
 
-async fn list_numbers(
-    State(simulator): State<Simulator>,
-    Query(parameters): Query<Vec<(String, String)>>,
-) -> Answer {
-    let filter = match Filter::read(parameters) {
-        Ok(filter) => filter,
-        Err(message) => return error(StatusCode::BAD_REQUEST, &json!([message])),
-    };
+async fn list_numbers(State(simulator): State<Simulator>, filter: Filter) -> Answer {
     simulator.0.state().numbers_listed += 1;
     match simulator.0.numbers().await {
         Ok(numbers) => {
