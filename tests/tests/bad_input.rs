@@ -29,7 +29,8 @@ async fn a_body_that_is_not_json_and_a_route_that_is_not_there_are_problems() {
     let bearer = world.send("GET", "/v1/nowhere", Value::Null).await;
     assert_eq!((bearer.status, &bearer.json["type"]), (404, &json!("urn:dialpool:problem:not-found")));
     let answer = world.send("DELETE", "/v1/assignments", Value::Null).await;
-    assert_eq!(answer.status, 405, "{answer:?}");
+    let kind = json!("urn:dialpool:problem:method-not-allowed");
+    assert_eq!((answer.status, &answer.json["type"]), (405, &kind), "{answer:?}");
 }
 
 #[tokio::test(start_paused = true)]

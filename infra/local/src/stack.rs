@@ -21,9 +21,10 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, on};
+use axum::routing::{MethodFilter, MethodRouter, on};
 use dialpool_dynamo::Store;
 use dialpool_providers::http::{Transport, TransportError};
+use dialpool_runtime::http::edge;
 use dialpool_runtime::{Clock, Entropy, Environment, Start};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, Semaphore};
@@ -191,14 +192,13 @@ impl Stack {
                 }
             }
         }
-        let nowhere = dialpool_runtime::http::edge(Router::new(), options.entropy.clone(), 1024);
-        Ok(Self {
-            store: engine.store(),
-            api: api.fallback_service(nowhere),
-            engine,
-            schedules,
-            _running: running,
-        })
+        let nowhere = edge(Router::new(), options.entropy.clone(), 1024);
+        let no_method =
+            edge(Router::new().route("/{*path}", MethodRouter::new()), options.entropy.clone(), 1024);
+        let api = api
+            .method_not_allowed_fallback(async move |request: Request| no_method.oneshot(request).await)
+            .fallback_service(nowhere);
+        Ok(Self { store: engine.store(), api, engine, schedules, _running: running })
     }
 
     /// The HTTP API.
