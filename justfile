@@ -11,15 +11,15 @@ lint:
 
 # N seeded schedules of faults over the whole flow.
 faults N="10000":
-    DIALPOOL_FAULT_SCHEDULES={{N}} RUST_LOG=off cargo test -p dialpool-tests --test faults -- --nocapture
+    DIALPOOL_FAULT_SCHEDULES={{N}} RUST_LOG=off cargo test -p dialpool-tests --test specification faults:: -- --nocapture
 
 # One schedule again.
 fault SEED:
-    DIALPOOL_FAULT_SEED={{SEED}} RUST_LOG=off cargo test -p dialpool-tests --test faults -- --nocapture
+    DIALPOOL_FAULT_SEED={{SEED}} RUST_LOG=off cargo test -p dialpool-tests --test specification faults:: -- --nocapture
 
 # The pool and the flow on AWS's DynamoDB Local.
 conformance:
-    tests/conformance/dynamodb-local cargo test --workspace --test pool --test flow
+    tests/conformance/dynamodb-local cargo test --workspace --test specification -- pool:: flow::
 
 demo:
     cargo run -p dialpool -- demo

@@ -24,13 +24,22 @@ async fn a_field_that_is_wrong_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_is_not_json_and_a_route_that_is_not_there_are_problems() {
+async fn what_no_route_takes_is_a_problem() {
     let world = World::new().await;
-    let bearer = world.send("GET", "/v1/nowhere", Value::Null).await;
-    assert_eq!((bearer.status, &bearer.json["type"]), (404, &json!("urn:dialpool:problem:not-found")));
-    let answer = world.send("DELETE", "/v1/assignments", Value::Null).await;
-    let kind = json!("urn:dialpool:problem:method-not-allowed");
-    assert_eq!((answer.status, &answer.json["type"]), (405, &kind), "{answer:?}");
+    let (not_found, not_allowed) = ((404, "not-found"), (405, "method-not-allowed"));
+    // All of it is answered by control-api, which knows the paths of its own routes, and not those of pool-assign.
+    for (method, path, (status, kind)) in [
+        ("GET", "/v1/nowhere", not_found),
+        ("GET", "/", not_found),
+        ("DELETE", "/v1/health", not_allowed),
+        ("PATCH", "/v1/campaigns", not_allowed),
+        ("DELETE", "/v1/assignments", not_found),
+    ] {
+        let answer = world.send(method, path, Value::Null).await;
+        let kind = json!(format!("urn:dialpool:problem:{kind}"));
+        assert_eq!((answer.status, &answer.json["type"]), (status, &kind), "{method} {path}: {answer:?}");
+        assert_eq!(answer.headers["content-type"], "application/problem+json");
+    }
 }
 
 #[tokio::test(start_paused = true)]

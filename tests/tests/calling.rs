@@ -91,6 +91,59 @@ async fn a_consent_that_is_taken_back_is_gone_whoever_brought_it() {
     assert!(claims(&world).await.is_empty());
 }
 
+/// A consent that came with a contact is younger than the first revocation and older than the second.
+#[tokio::test(start_paused = true)]
+async fn a_consent_can_be_taken_back_again() {
+    let world = World::with(|settings| settings.simulator.answer_rate = 1.0).await;
+    with_numbers(&world, 2).await;
+    let revoke = async |phone: &str| {
+        let revoked = world.send("POST", &format!("/v1/consents/{phone}/revoke"), Value::Null).await;
+        assert_eq!(revoked.status, 200, "{revoked:?}");
+    };
+    revoke("+16465550100").await;
+    revoke("+16465550101").await;
+    world.pass(Duration::from_hours(24)).await;
+    revoke("+16465550101").await;
+    let contacts = "phone,lead,consent,consent_at,consent_evidence\n\
+        +16465550100,once,express_written,2026-03-03T12:00:00Z,form 1\n\
+        +16465550101,twice,express_written,2026-03-03T12:00:00Z,form 2\n";
+
+    let campaign = make(&world, json!({ "name": "Test", "assistant_id": "a-1" }), contacts).await;
+    world.pass(Duration::from_mins(10)).await;
+
+    let done = [contact(&world, &campaign, 0).await, contact(&world, &campaign, 1).await];
+    assert_eq!(done.map(|contact| contact["done"].clone()), [json!("reached"), json!("no_consent")]);
+    assert_eq!(claims(&world).await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_campaign_of_which_the_provider_begins_no_call_is_paused_and_its_contacts_keep_their_chances() {
+    let world = World::with(|settings| {
+        settings.simulator.answer_rate = 1.0;
+        settings.simulator.opt_out_rate = 0.0;
+        settings.simulator.refusal_rate = 1.0;
+    })
+    .await;
+    with_numbers(&world, 40).await;
+    let rows: String = (0..40).map(|n| format!("+1646555{:04},lead-{n}\n", 100 + n)).collect();
+    let campaign = world.campaign(3, &format!("phone,lead\n{rows}")).await;
+    let path = format!("/v1/campaigns/{campaign}");
+    world.pass(Duration::from_mins(2)).await;
+
+    let paused = world.send("GET", &path, Value::Null).await.json;
+    world.local.simulator.set_faults(false);
+    let resumed = world.send("POST", &format!("{path}/resume"), Value::Null).await.json;
+    world.pass(Duration::from_hours(2)).await;
+
+    assert_eq!((&paused["status"], &paused["contacts_open"]), (&json!("paused"), &json!(40)));
+    let refused = paused["refused_in_a_row"].as_u64().expect("a count");
+    assert!((10..=13).contains(&refused), "{refused} calls were refused");
+    assert_eq!(resumed["refused_in_a_row"], Value::Null);
+    let ended = world.send("GET", &path, Value::Null).await.json;
+    assert_eq!((&ended["status"], &ended["answered"]), (&json!("completed"), &json!(40)), "{ended}");
+    assert_eq!(world.violations(Stage::Finished).await, Vec::<String>::new());
+}
+
 #[tokio::test(start_paused = true)]
 async fn two_campaigns_never_call_a_person_at_once_nor_too_often() {
     let world = World::with(|settings| settings.simulator.answer_rate = 0.0).await;

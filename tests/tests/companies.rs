@@ -1,6 +1,7 @@
 //! Companies: who makes them, what they set, and that none sees another.
 
 use dialpool_domain::time::Duration;
+use dialpool_dynamo::Company;
 use dialpool_runtime::http::issue_api_key;
 use dialpool_tests::{Answer, World};
 use serde_json::{Value, json};
@@ -61,6 +62,78 @@ async fn an_operator_sees_the_pool_of_every_company_page_by_page() {
     assert_eq!((&first.json["next"], &rest.json["next"]), (&json!("beta"), &Value::Null));
     assert_eq!(first.json["companies"][0]["pool"]["assigned"], 1);
     assert_eq!(first.json["companies"][0]["utilisation_percent"], 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operators_request_is_carried_out_whether_or_not_it_has_an_idempotency_key() {
+    let world = World::new().await;
+    let bearer = format!("Bearer {}", operator(&world).await);
+    let key = [("idempotency-key", "order-1")];
+    for (path, body, statuses) in [
+        ("/v1/operator/suppressions", json!({ "phone": "+16465550100" }), [201_u16, 200]),
+        ("/v1/companies", json!({ "company": "beta" }), [201, 409]),
+    ] {
+        let body = body.to_string().into_bytes();
+        let mut answers = Vec::new();
+        for _time in 0..2 {
+            answers.push(world.send_as(&bearer, "POST", path, "application/json", body.clone(), &key).await);
+        }
+        let answered: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+        assert_eq!(answered, statuses, "{path}: {answers:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_changes_of_settings_at_once_both_hold() {
+    let world = World::new().await;
+    for n in 1..=20 {
+        let hours = json!({ "hold_hours": n, "limits": { "per_day": n } });
+        let lines = json!({ "lines": n, "limits": { "rest_minutes": n } });
+
+        let (one, other) = tokio::join!(
+            world.send("PATCH", "/v1/company", hours),
+            world.send("PATCH", "/v1/company", lines),
+        );
+
+        assert_eq!((one.status, other.status), (200, 200), "{one:?} {other:?}");
+        let after = world.send("GET", "/v1/company", Value::Null).await.json;
+        let set = [&after["hold_hours"], &after["lines"]];
+        let limits = [&after["limits"]["per_day"], &after["limits"]["rest_minutes"]];
+        assert_eq!([set, limits], [[&json!(n); 2]; 2], "round {n}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_that_changed_since_they_were_read_are_not_written_over() {
+    let world = World::new().await;
+    let store = world.store();
+    for lines in [7, 8] {
+        let read = store.company(&world.company).await.unwrap().expect("a company");
+
+        let first = store.change_company(&Company { lines, ..read.clone() }).await.unwrap();
+        let stale = store.change_company(&Company { local_presence: false, ..read }).await.unwrap();
+
+        assert_eq!(first.map(|company| company.lines), Some(lines));
+        assert_eq!(stale, None);
+        let after = store.company(&world.company).await.unwrap().expect("a company");
+        assert_eq!((after.lines, after.local_presence), (lines, true));
+    }
+    let nobodys = Company::new("nobody".parse().unwrap(), "Nobody");
+    assert_eq!(store.change_company(&nobodys).await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_is_measured_in_characters() {
+    let world = World::new().await;
+    for (characters, statuses) in [(100, [200, 201]), (101, [422, 422])] {
+        let name = "é".repeat(characters);
+
+        let company = world.send("PATCH", "/v1/company", json!({ "name": name })).await;
+        let campaign =
+            world.send("POST", "/v1/campaigns", json!({ "name": name, "assistant_id": "a-1" })).await;
+
+        assert_eq!([company.status, campaign.status], statuses, "{company:?} {campaign:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 
 use dialpool::audit::Stage;
 use dialpool::simulator::Ending;
+use dialpool_domain::CallId;
 use dialpool_domain::time::Duration;
 use dialpool_tests::{World, script};
 use serde_json::{Value, json};
@@ -86,6 +87,97 @@ async fn who_opts_out_in_a_call_is_never_called_again_and_the_number_is_free() {
     assert_eq!(campaign.json["contacts"][0]["done"], "suppressed", "{campaign:?}");
     assert_eq!(world.send("GET", "/v1/leads/lead-1/assignment", Value::Null).await.status, 404);
     assert_eq!(world.violations(Stage::UnderWay).await, Vec::<String>::new());
+}
+
+/// All webhooks are lost, and the call is looked up before the provider knows what it was about.
+#[tokio::test(start_paused = true)]
+async fn an_opt_out_is_not_missed_when_a_silent_call_is_looked_up_as_soon_as_it_is_over() {
+    let world = World::with(|settings| {
+        settings.simulator.webhook_loss_rate = 1.0;
+        let ending = Ending::Answered {
+            talk: Duration::from_secs(20),
+            customer_hangs_up: true,
+            opted_out: true,
+            booked: false,
+            call_again: None,
+        };
+        settings.simulator.scripts.insert(LEAD.parse().expect("a number"), script(ending));
+    })
+    .await;
+    world.add_numbers(&["+14155550101"]).await;
+    world.campaign(1, CONTACTS).await;
+    let ended = || world.local.simulator.ledger().first().is_some_and(|call| call.ended_at.is_some());
+    while !ended() {
+        world.pass(Duration::from_millis(100)).await;
+    }
+
+    let call: CallId = world.local.simulator.ledger()[0].name.parse().expect("a call");
+    world.store().check_call_again(&call, world.now()).await.expect("an answer");
+    world.local.stack.tick("ReleaseSweeper").await;
+    world.pass(Duration::from_secs(2)).await;
+    let looked_up = world.send("GET", &format!("/v1/calls/{call}"), Value::Null).await.json;
+    world.pass(Duration::from_mins(10)).await;
+
+    assert_eq!(
+        (&looked_up["state"], &looked_up["opted_out"]),
+        (&json!("ended"), &Value::Null),
+        "{looked_up}"
+    );
+    let second = world.campaign(1, CONTACTS).await;
+    world.pass(Duration::from_mins(5)).await;
+    let contacts = world.send("GET", &format!("/v1/campaigns/{second}/contacts"), Value::Null).await.json;
+    assert_eq!(contacts["contacts"][0]["done"], "suppressed", "{contacts}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_the_provider_never_ends_gives_its_line_back() {
+    let ending = Ending::Answered {
+        talk: Duration::from_hours(9),
+        customer_hangs_up: true,
+        opted_out: false,
+        booked: false,
+        call_again: None,
+    };
+    let world = world(ending).await;
+    let id = world.campaign(1, CONTACTS).await;
+    world.pass(Duration::from_hours(1)).await;
+    let path = format!("/v1/campaigns/{id}");
+    let during = world.send("GET", &path, Value::Null).await.json;
+
+    world.pass(Duration::from_mins(75)).await;
+
+    let after = world.send("GET", &path, Value::Null).await.json;
+    assert_eq!((&during["lines_in_use"], &after["lines_in_use"]), (&json!(1), &json!(0)), "{after}");
+    let call = world.send("GET", "/v1/calls", Value::Null).await.json["calls"][0].clone();
+    assert_eq!((&call["state"], &call["ended_reason"]), (&json!("timed_out"), &json!("no-end-at-provider")));
+    let contacts = world.send("GET", &format!("{path}/contacts"), Value::Null).await.json;
+    let attempts = contacts["contacts"][0]["attempts"].as_array().map(Vec::len);
+    assert_eq!(attempts, Some(1), "whoever was called is not called again at once: {contacts}");
+    assert_eq!(world.local.simulator.ledger().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_number_whose_calls_are_hung_up_on_sight_is_known_by_it() {
+    let ending = Ending::Answered {
+        talk: Duration::from_secs(3),
+        customer_hangs_up: true,
+        opted_out: false,
+        booked: false,
+        call_again: None,
+    };
+    let world = world(ending).await;
+    world.campaign(1, CONTACTS).await;
+    world.pass(Duration::from_mins(10)).await;
+
+    let number = world.send("GET", "/v1/leads/lead-1/assignment", Value::Null).await.json["number"].clone();
+    let path = format!("/v1/numbers/{}", number.as_str().expect("a number"));
+    let parts = world.send("GET", &path, Value::Null).await.json["health"]["parts"].clone();
+    let seen = parts.as_array().expect("parts").iter().map(|part| part["seen"].as_str().unwrap_or_default());
+    assert!(
+        seen.clone().any(|seen| seen == "1 of 1 answered calls under 6 s"),
+        "{:?}",
+        seen.collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test(start_paused = true)]

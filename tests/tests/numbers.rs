@@ -276,6 +276,25 @@ async fn the_settings_of_a_company_are_in_force_at_once_and_wrong_ones_are_refus
     assert_eq!(world.send("GET", "/v1/company", Value::Null).await.json["hold_hours"], 24);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_wrong_parameter_is_told_by_its_name() {
+    let world = World::new().await;
+    for (path, field) in [
+        ("/v1/numbers?limit=abc", "limit"),
+        ("/v1/numbers?limit=1&limit=2", "limit"),
+        ("/v1/numbers?health_under=300", "health_under"),
+        ("/v1/numbers?standing=asleep", "standing"),
+        ("/v1/numbers?after=nobody", "after"),
+        ("/v1/numbers?colour=red", "colour"),
+        ("/v1/numbers/nobody", "number"),
+        ("/v1/leads/a%23b/assignment", "lead"),
+        ("/v1/campaigns/spring", "id"),
+    ] {
+        let refused = world.send("GET", path, Value::Null).await;
+        assert_eq!((refused.status, refused.wrong_fields()), (422, vec![field]), "{path}: {refused:?}");
+    }
+}
+
 /// Each old table, from its export to the first assignment.
 #[tokio::test(start_paused = true)]
 async fn the_old_tables_are_taken_over_with_their_holds() {

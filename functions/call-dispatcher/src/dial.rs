@@ -1,7 +1,8 @@
 //! From a free line to a call that the provider took.
 
+use dialpool_domain::breaker::Pass;
 use dialpool_domain::call::{Call, CallReport, CallState, FIRST_LOOK_AFTER, SEND_WITHIN, START_WITHIN};
-use dialpool_domain::campaign::{Campaign, CampaignStatus, Voicemail};
+use dialpool_domain::campaign::{Campaign, CampaignCommand, CampaignStatus, REFUSED_IN_A_ROW, Voicemail};
 use dialpool_domain::contact::{Contact, ContactState};
 use dialpool_domain::dialable::{self, Callee, Person, Verdict};
 use dialpool_domain::event::Cause;
@@ -13,7 +14,7 @@ use dialpool_domain::rules::Frequency;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{AssignmentId, CallId, CampaignId, PhoneNumber, Timestamp, TraceId};
 use dialpool_dynamo::{
-    Assigned, Changed, Claim, Claimed, Ended, Lines, LinesInUse, Moved, Request, Settlement, Told,
+    Assigned, Changed, Claim, Claimed, Commanded, Ended, Lines, LinesInUse, Moved, Request, Settlement, Told,
 };
 use dialpool_providers::vapi::{NewCall, PlaceCall, RefusalKind};
 use dialpool_runtime::jobs::DialJob;
@@ -74,15 +75,20 @@ impl CallDispatcher {
         trace_id: &TraceId,
     ) -> Result<(), DispatchError> {
         let now = self.start.clock.now();
-        let (campaign, due, lines) = tokio::try_join!(
+        let (campaign, due, lines, pass) = tokio::try_join!(
             self.store.campaign_of_job(campaign_id),
             self.store.due_contacts(now, campaign_id, CONTACTS_PER_JOB),
             async { Ok(self.store.lines(&self.account()).await?.unwrap_or_default()) },
+            self.store.may_ask_provider(now, &self.line.account),
         )?;
         let runs = |campaign: &Campaign| campaign.status == CampaignStatus::Running;
         let Some(campaign) = campaign.filter(|campaign| runs(campaign) && campaign.has_free_line()) else {
             return self.hand_on(&lines, campaign_id, trace_id).await;
         };
+        if campaign.refused_in_a_row >= REFUSED_IN_A_ROW {
+            self.pause_refused(&campaign, trace_id).await?;
+            return self.hand_on(&lines, campaign_id, trace_id).await;
+        }
         if due.is_empty() || lines.stopped().is_some() {
             return self.hand_on(&lines, campaign_id, trace_id).await;
         }
@@ -93,11 +99,11 @@ impl CallDispatcher {
             self.store.wait_for_line(now, &self.line.account, &campaign, &lines).await?;
             return self.ask_for_dial(other, trace_id, Duration::ZERO).await;
         }
-        if !self.store.may_ask_provider(now, &self.line.account).await? {
-            // The breaker is open: the pacer comes again.
+        if let Pass::Open { .. } = pass {
+            // The pacer comes again.
             return Ok(());
         }
-        match self.dial_one(&campaign, &due, trace_id).await? {
+        match self.dial_one(&campaign, &due, pass, trace_id).await? {
             Tried::Dialed => {
                 if lines.awaits(campaign_id) {
                     self.store.waits_no_longer(&self.line.account, campaign_id).await?;
@@ -117,17 +123,30 @@ impl CallDispatcher {
         }
     }
 
+    /// Leaves the rest of its contacts their chances.
+    async fn pause_refused(&self, campaign: &Campaign, trace_id: &TraceId) -> Result<(), DispatchError> {
+        let (id, cause) = (&campaign.id, &self.cause(trace_id));
+        let pause = CampaignCommand::Pause;
+        let paused = self.store.command_campaign(cause, &campaign.company, id, pause).await?;
+        if let Commanded::Done(_) = paused {
+            // `RefusedCampaignAlarm` counts these lines by their first words.
+            error!(campaign.id = %id, "refused campaign {id} is paused: the provider began none of its last calls");
+        }
+        Ok(())
+    }
+
     /// Dials the first of the contacts that can be.
     async fn dial_one(
         &self,
         campaign: &Campaign,
         due: &[PhoneNumber],
+        pass: Pass,
         trace_id: &TraceId,
     ) -> Result<Tried, DispatchError> {
         for phone in due {
-            match self.try_contact(campaign, phone, trace_id).await? {
+            match self.try_contact(campaign, phone, pass, trace_id).await? {
                 Tried::Passed => {}
-                Tried::NoNumber => return self.dial_one_that_holds_a_number(campaign, trace_id).await,
+                Tried::NoNumber => return self.dial_one_that_holds_a_number(campaign, pass, trace_id).await,
                 tried @ (Tried::Dialed | Tried::NoLine | Tried::Full | Tried::Refused) => return Ok(tried),
             }
         }
@@ -156,6 +175,7 @@ impl CallDispatcher {
     async fn dial_one_that_holds_a_number(
         &self,
         campaign: &Campaign,
+        pass: Pass,
         trace_id: &TraceId,
     ) -> Result<Tried, DispatchError> {
         let now = self.start.clock.now();
@@ -166,7 +186,7 @@ impl CallDispatcher {
             if self.store.hold_of(now, &campaign.company, &contact.lead).await?.is_none() {
                 continue;
             }
-            match self.try_contact(campaign, &phone, trace_id).await? {
+            match self.try_contact(campaign, &phone, pass, trace_id).await? {
                 Tried::Passed | Tried::NoNumber => {}
                 tried @ (Tried::Dialed | Tried::NoLine | Tried::Full | Tried::Refused) => return Ok(tried),
             }
@@ -188,6 +208,7 @@ impl CallDispatcher {
         &self,
         campaign: &Campaign,
         phone: &PhoneNumber,
+        pass: Pass,
         trace_id: &TraceId,
     ) -> Result<Tried, DispatchError> {
         let cause = &self.cause(trace_id);
@@ -240,7 +261,7 @@ impl CallDispatcher {
                 Ok(Tried::Passed)
             }
             Assigned::Granted(hold, _) => {
-                let tried = self.claim(cause, campaign, &contact, &hold, (&basis, frequency)).await?;
+                let tried = self.claim(cause, campaign, &contact, &hold, (&basis, frequency), pass).await?;
                 if campaign.from_number.is_some() && !matches!(tried, Tried::Dialed) {
                     // Others wait for the only number. A call that was claimed and not placed has let go of it already.
                     let only = ReleaseReason::OnlyNumber;
@@ -250,7 +271,7 @@ impl CallDispatcher {
                 Ok(tried)
             }
             Assigned::AlreadyHeld(hold) => {
-                self.claim(cause, campaign, &contact, &hold, (&basis, frequency)).await
+                self.claim(cause, campaign, &contact, &hold, (&basis, frequency), pass).await
             }
             Assigned::Exhausted { .. } | Assigned::AtLimit { .. } => Ok(Tried::NoNumber),
         }
@@ -292,7 +313,12 @@ impl CallDispatcher {
         contact: &Contact,
         hold: &Hold,
         (basis, frequency): (&LegalBasis, Frequency),
+        pass: Pass,
     ) -> Result<Tried, DispatchError> {
+        let once = pass == Pass::Once;
+        if once && !self.store.try_provider(cause.at, &self.line.account).await? {
+            return Ok(Tried::Refused);
+        }
         let call_id = CallId::new(cause.at, self.start.entropy.next_u128());
         let claim = Claim {
             call_id: &call_id,
@@ -305,7 +331,12 @@ impl CallDispatcher {
             frequency,
             start_by: basis.closes_at.min(cause.at + START_WITHIN),
         };
-        match self.store.claim(cause, &claim).await? {
+        let claimed = self.store.claim(cause, &claim).await?;
+        if once && !matches!(claimed, Claimed::Placed(_)) {
+            let now = self.start.clock.now();
+            self.store.did_not_try_provider(cause.at, now, &self.line.account).await?;
+        }
+        match claimed {
             Claimed::Placed(call) => {
                 let placed = self.place(cause, campaign, contact, &call).await?;
                 Ok(if placed { Tried::Dialed } else { Tried::Refused })
@@ -421,8 +452,10 @@ impl CallDispatcher {
             PlaceCall::Accepted { provider_call_id } => {
                 info!(call.id = %call.id, "call {} is {provider_call_id} at the provider", call.id);
                 let accepted = CallState::Accepted;
-                let moved =
-                    self.store.move_call(cause, &call.id, accepted, Some(&provider_call_id), None).await?;
+                let moved = self
+                    .store
+                    .move_call(cause, &call.id, accepted, Some(&provider_call_id), None, None)
+                    .await?;
                 if let Moved::OtherCall { known } = moved {
                     return Err(DispatchError::SecondCall { call: call.id.clone(), known });
                 }
@@ -449,7 +482,7 @@ impl CallDispatcher {
             PlaceCall::Unknown { cause: why } => {
                 warn!(call.id = %call.id, "the provider's answer to call {} is unclear: {why}", call.id);
                 let _: Moved =
-                    self.store.move_call(cause, &call.id, CallState::Unknown, None, Some(&why)).await?;
+                    self.store.move_call(cause, &call.id, CallState::Unknown, None, Some(&why), None).await?;
                 self.look_again(&call.id, &cause.trace_id, FIRST_LOOK_AFTER).await?;
                 Ok(true)
             }

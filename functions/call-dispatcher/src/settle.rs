@@ -1,16 +1,16 @@
 //! What became of a call that is silent: the provider is asked, never told to call again.
 
 use dialpool_domain::call::{
-    ABSENCE_PROVES_AFTER, Call, CallReport, CallState, FIRST_LOOK_AFTER, SILENT_AFTER,
+    ABSENCE_PROVES_AFTER, Call, CallReport, CallState, FIRST_LOOK_AFTER, HELD_THROUGH_CALL, SILENT_AFTER,
 };
 use dialpool_domain::event::Cause;
 use dialpool_domain::outcome::Outcome;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CallId, Timestamp, TraceId};
-use dialpool_dynamo::{Ended, Moved, Settlement, Told};
+use dialpool_dynamo::{Ended, Moved, REPORT_WITHIN, Settlement, Told};
 use dialpool_providers::vapi::{ProviderCall, Withdrawn};
 use dialpool_runtime::jobs::DialJob;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::{CallDispatcher, DispatchError};
 
@@ -48,8 +48,12 @@ impl CallDispatcher {
         };
         let cause = &self.cause(trace_id);
         match asked {
-            Ok(Some(found)) => self.apply(cause, &call, found).await,
+            Ok(Some(found)) => self.apply(cause, &call, found, asked_at).await,
             Ok(None) => self.absent(cause, &call, asked_at).await,
+            Err(error) if asked_at.since(call.claimed_at) >= HELD_THROUGH_CALL => {
+                warn!(call.id = %call_id, "failed to ask the provider for call {call_id}: {error}");
+                self.give_up(cause, &call).await
+            }
             Err(error) => {
                 warn!(call.id = %call_id, "failed to ask the provider for call {call_id}: {error}");
                 self.look_again(call_id, trace_id, ASK_AGAIN_AFTER).await
@@ -111,22 +115,50 @@ impl CallDispatcher {
     }
 
     /// The provider knows the call.
-    async fn apply(&self, cause: &Cause, call: &Call, found: ProviderCall) -> Result<(), DispatchError> {
+    async fn apply(
+        &self,
+        cause: &Cause,
+        call: &Call,
+        found: ProviderCall,
+        asked_at: Timestamp,
+    ) -> Result<(), DispatchError> {
         let state = found.state();
         if state.is_over() {
-            return self.end(cause, &call.id, state, Some(&found.id), &found.report(), Told::All).await;
+            // What the call was about, an opt-out above all, is there a while after its end.
+            let all = call.report_due || found.ended_at.is_some_and(|at| asked_at.since(at) >= REPORT_WITHIN);
+            let told = if all { Told::All } else { Told::End };
+            return self.end(cause, &call.id, state, Some(&found.id), &found.report(), told).await;
+        }
+        if asked_at.since(call.claimed_at) >= HELD_THROUGH_CALL {
+            return self.give_up(cause, call).await;
         }
         if call.state.is_over() {
             // The provider is behind its own webhook.
             return self.look_again(&call.id, &cause.trace_id, SILENT_AFTER).await;
         }
-        match self.store.move_call(cause, &call.id, state, Some(&found.id), None).await? {
+        match self.store.move_call(cause, &call.id, state, Some(&found.id), None, found.started_at).await? {
             Moved::Done(_) | Moved::Stale(_) | Moved::NotFound => {}
             Moved::OtherCall { known } => {
                 return Err(DispatchError::SecondCall { call: call.id.clone(), known });
             }
         }
+        if state == CallState::Accepted && asked_at >= call.start_by + PROVIDER_CLOCK_SKEW {
+            // It was not to be started any more.
+            self.withdraw(&call.id, &cause.trace_id).await?;
+        }
         self.look_again(&call.id, &cause.trace_id, SILENT_AFTER).await
+    }
+
+    /// No call takes this long: its line, its number and its lead do not wait for the provider any longer.
+    async fn give_up(&self, cause: &Cause, call: &Call) -> Result<(), DispatchError> {
+        error!(call.id = %call.id, "call {} has no end at the provider", call.id);
+        let (state, reason) = if call.state.is_over() {
+            (call.state, None)
+        } else {
+            (CallState::TimedOut, Some("no-end-at-provider".to_owned()))
+        };
+        let report = CallReport { ended_reason: reason, ..CallReport::default() };
+        self.end(cause, &call.id, state, None, &report, Told::All).await
     }
 
     /// The provider does not know the call, at least not yet.

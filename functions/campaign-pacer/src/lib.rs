@@ -10,10 +10,14 @@ use dialpool_domain::time::Duration;
 use dialpool_dynamo::{Store, StoreError};
 use dialpool_runtime::jobs::DialJob;
 use dialpool_runtime::{Queue, QueueError, Start, StartError};
+use futures::{StreamExt, stream};
 use tracing::{info, warn};
 
 /// From one run to the next.
 const PERIOD: Duration = Duration::from_mins(1);
+
+/// Campaigns looked after at once: so a run with thousands ends well before the next begins.
+const CAMPAIGNS_AT_ONCE: usize = 16;
 
 /// The state of the function.
 #[derive(Debug)]
@@ -49,10 +53,14 @@ impl CampaignPacer {
     /// The last that there was, when the store or the queue gave no answer; what could be done is done.
     pub async fn pace(&self) -> Result<(), PaceError> {
         let cause = self.start.cause("campaign-pacer");
+        let campaigns = self.store.running_campaigns().await?;
+        let mut filled = stream::iter(campaigns)
+            .map(async |campaign_id| (campaign_id.clone(), self.fill(&cause, campaign_id).await))
+            .buffer_unordered(CAMPAIGNS_AT_ONCE);
         let mut failed = Ok(());
-        for campaign_id in self.store.running_campaigns().await? {
+        while let Some((campaign_id, done)) = filled.next().await {
             // One that cannot be looked after does not keep the others waiting.
-            if let Err(error) = self.fill(&cause, campaign_id.clone()).await {
+            if let Err(error) = done {
                 warn!(campaign.id = %campaign_id, "failed to pace campaign {campaign_id}: {error}");
                 failed = Err(error);
             }

@@ -14,7 +14,7 @@ use crate::ControlApi;
 use crate::assistants::changing;
 use crate::wire::{CampaignChange, CampaignRequest, ContactView, ContactsView, PhonePage, Since, listed};
 
-/// Names are for people; the provider cuts longer ones.
+/// In characters. Names are for people; the provider cuts longer ones.
 const LONGEST_NAME: usize = 100;
 
 pub(crate) async fn create(
@@ -24,7 +24,7 @@ pub(crate) async fn create(
 ) -> Result<(StatusCode, Json<Campaign>), Problem> {
     caller.must_be(request.company.as_ref())?;
     for (field, value) in [("name", &request.name), ("assistant_id", &request.assistant_id)] {
-        if value.trim().is_empty() || value.len() > LONGEST_NAME {
+        if value.trim().is_empty() || value.chars().count() > LONGEST_NAME {
             return Err(Problem::field(field, "is 1 to 100 characters"));
         }
     }
@@ -127,7 +127,7 @@ pub(crate) async fn change(
 ) -> Result<Json<Campaign>, Problem> {
     caller.must_be(request.company.as_ref())?;
     let assistant = request.assistant_id;
-    if assistant.trim().is_empty() || assistant.len() > LONGEST_NAME {
+    if assistant.trim().is_empty() || assistant.chars().count() > LONGEST_NAME {
         return Err(Problem::field("assistant_id", "is 1 to 100 characters"));
     }
     match api.store.choose_assistant(&caller.cause(), &caller.company, &id, &assistant).await? {

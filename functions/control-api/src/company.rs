@@ -11,11 +11,14 @@ use dialpool_dynamo::{Company, PoolSummary};
 use dialpool_runtime::http::{Api, Body, Caller, Operator, Parameters, Problem, issue_api_key};
 use serde::{Deserialize, Serialize};
 
-/// The most companies of one answer: the pool of each is read.
 /// More calls at once than this no company makes.
 const MOST_LINES: u32 = 1_000;
 
+/// The most companies of one answer: the pool of each is read.
 const MOST_COMPANIES: i32 = 50;
+
+/// Rounds of reading the settings and changing them, when others change them at the same time.
+const ROUNDS: u32 = 16;
 
 /// A company to be made, or what is to be changed of the caller's; what is left out stays.
 #[derive(Debug, Deserialize)]
@@ -129,11 +132,16 @@ pub(crate) async fn change(
     Body(request): Body<SettingsRequest>,
 ) -> Result<Json<CompanyView>, Problem> {
     caller.must_be(request.company.as_ref())?;
-    let company = api.store.company(&caller.company).await?.ok_or_else(|| Problem::not_found("company"))?;
-    let changed = api.store.change_company(&request.apply(company)?).await?;
-    // When this answers, no number is handed out that is over a limit of now, and none rests for one of before.
-    api.store.settle_numbers(caller.at, &caller.company).await?;
-    changed.map(|company| Json(company.into())).ok_or_else(|| Problem::not_found("company"))
+    for _round in 0..ROUNDS {
+        let company = api.store.company(&caller.company).await?;
+        let company = company.ok_or_else(|| Problem::not_found("company"))?;
+        if let Some(changed) = api.store.change_company(&request.apply(company)?).await? {
+            // When this answers, no number is handed out that is over a limit of now, and none rests for one of before.
+            api.store.settle_numbers(caller.at, &caller.company).await?;
+            return Ok(Json(changed.into()));
+        }
+    }
+    Err(Problem::unavailable(&format!("the settings changed under {ROUNDS} attempts to change them")))
 }
 
 /// Makes a company and its first key. 409: it is there already.
@@ -176,7 +184,7 @@ pub(crate) async fn list(
 
 impl SettingsRequest {
     /// The settings with what is asked for.
-    fn apply(self, company: Company) -> Result<Company, Problem> {
+    fn apply(&self, company: Company) -> Result<Company, Problem> {
         let Self { limits, thresholds, .. } = self;
         if self.name.as_ref().is_some_and(|name| name.is_empty() || name.chars().count() > 100) {
             return Err(Problem::field("name", "has 1 to 100 characters"));
@@ -234,11 +242,11 @@ impl SettingsRequest {
             ));
         }
         Ok(Company {
-            label: self.name.unwrap_or(company.label),
+            label: self.name.clone().unwrap_or(company.label),
             hold_hours: self.hold_hours.unwrap_or(company.hold_hours),
             lines: within("lines", self.lines, company.lines, 1, MOST_LINES)?,
             local_presence: self.local_presence.unwrap_or(company.local_presence),
-            zone: self.zone.or(company.zone),
+            zone: self.zone.clone().or(company.zone),
             limits: new_limits,
             thresholds: new_thresholds,
             ..company

@@ -7,12 +7,16 @@ use axum::extract::State;
 use dialpool_domain::inventory::{Finding, Inventory, Line, ProviderNumber, Unpooled};
 use dialpool_domain::pool::NewNumber;
 use dialpool_domain::{PhoneNumber, Timestamp};
-use dialpool_dynamo::Imported;
+use dialpool_dynamo::{Imported, StoreError};
 use dialpool_runtime::http::{Caller, Operator, Problem};
+use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
 use crate::ControlApi;
 use crate::assistants::not_sent;
+
+/// Numbers written at the same time.
+const AT_ONCE: usize = 16;
 
 /// What the provider says of the numbers in service.
 #[derive(Debug, Serialize)]
@@ -56,6 +60,17 @@ struct NotTaken {
     reason: &'static str,
 }
 
+impl NewId {
+    /// The id that the provider has for a number, where the pool has none or another.
+    fn found(line: Line) -> Option<Self> {
+        let provider_id = line.findings.into_iter().find_map(|finding| match finding {
+            Finding::NoProviderId { found } | Finding::OtherProviderId { found } => Some(found),
+            Finding::Missing | Finding::NotActive { .. } => None,
+        })?;
+        Some(Self { number: line.number, provider_id, former: line.provider_id })
+    }
+}
+
 impl Report {
     fn of(checked_at: Timestamp, lines: Vec<Line>) -> Self {
         let healthy = lines.iter().filter(|line| line.healthy).count();
@@ -71,27 +86,29 @@ pub(crate) async fn show(State(state): State<ControlApi>, caller: Caller) -> Res
 
 /// Writes into the pool under which ids the provider has its numbers. Nothing else of a number changes.
 pub(crate) async fn sync(State(state): State<ControlApi>, caller: Caller) -> Result<Json<Synced>, Problem> {
-    let (store, company) = (&state.api.store, &caller.company);
+    let (store, company, cause) = (&state.api.store, &caller.company, &caller.cause());
     let pooled = store.pooled_numbers(caller.at, company).await?;
     let theirs = state.provider_numbers().await?;
+    let found = Inventory::of(&pooled, &theirs).lines.into_iter().filter_map(NewId::found);
+    let mut imported = stream::iter(found)
+        .map(async |new: NewId| {
+            let vapi_id = Some(new.provider_id.clone());
+            let number = NewNumber { vapi_id, ..NewNumber::bare(new.number.clone()) };
+            let imported = store.import_number(cause, company, &number).await?;
+            Ok::<_, StoreError>((new, imported))
+        })
+        .buffered(AT_ONCE);
     let (mut changed, mut refused) = (Vec::new(), Vec::new());
-    for line in Inventory::of(&pooled, &theirs).lines {
-        let found = line.findings.into_iter().find_map(|finding| match finding {
-            Finding::NoProviderId { found } | Finding::OtherProviderId { found } => Some(found),
-            Finding::Missing | Finding::NotActive { .. } => None,
-        });
-        let Some(provider_id) = found else { continue };
-        let (number, former) = (line.number, line.provider_id);
-        let new = NewNumber { vapi_id: Some(provider_id.clone()), ..NewNumber::bare(number.clone()) };
-        let reason = match store.import_number(&caller.cause(), company, &new).await? {
+    while let Some((new, imported)) = imported.try_next().await? {
+        let reason = match imported {
             Imported::Added | Imported::Updated => {
-                changed.push(NewId { number, provider_id, former });
+                changed.push(new);
                 continue;
             }
             Imported::OthersNumber => "the number is in another company's pool",
             Imported::OthersProviderId => "the provider's id belongs to another number",
         };
-        refused.push(NotTaken { number, reason });
+        refused.push(NotTaken { number: new.number, reason });
     }
     let pooled = store.pooled_numbers(caller.at, company).await?;
     let report = Report::of(caller.at, Inventory::of(&pooled, &theirs).lines);

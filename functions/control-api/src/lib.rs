@@ -134,10 +134,6 @@ pub fn router(start: &Start, transport: Transport) -> Result<Router, StartError>
         .route("/v1/calls/{id}", get(call))
         .route("/v1/rules", get(calling::rules))
         .route("/v1/stops", get(calling::stops).put(calling::stop).delete(calling::resume))
-        .route(
-            "/v1/operator/stops",
-            get(calling::stops_of_all).put(calling::stop_all).delete(calling::resume_all),
-        )
         .route("/v1/consents", post(calling::capture_consent))
         .route("/v1/consents/{phone}", get(calling::consent))
         .route("/v1/consents/{phone}/revoke", post(calling::revoke_consent))
@@ -153,12 +149,17 @@ pub fn router(start: &Start, transport: Transport) -> Result<Router, StartError>
         .route("/v1/assistant-templates", get(assistants::stock_templates))
         .route("/v1/provider/numbers", get(inventory::show))
         .route("/v1/provider/numbers/sync", post(inventory::sync))
+        .route("/v1/suppressions", post(suppress));
+    // An answer is kept under the caller's company, and an operator has none. One with a new key in it is kept nowhere.
+    let operators = Router::new()
+        .route("/v1/companies", get(company::list).post(company::create))
+        .route(
+            "/v1/operator/stops",
+            get(calling::stops_of_all).put(calling::stop_all).delete(calling::resume_all),
+        )
         .route("/v1/operator/provider/numbers", get(inventory::show_all))
-        .route("/v1/suppressions", post(suppress))
         .route("/v1/operator/suppressions", post(suppress_everywhere));
-    // An answer with a new key in it is kept nowhere.
-    let companies = Router::new().route("/v1/companies", get(company::list).post(company::create));
-    let routes = with_gzip(with_idempotency(routes, state.clone()).merge(companies).with_state(state));
+    let routes = with_gzip(with_idempotency(routes, state.clone()).merge(operators).with_state(state));
     Ok(edge(routes, start.entropy.clone(), BODY_LIMIT_BYTES))
 }
 

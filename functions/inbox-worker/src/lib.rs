@@ -8,12 +8,12 @@
 //! its cause in the log, for a human.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
-use dialpool_domain::CallId;
 use dialpool_domain::call::CallState;
 use dialpool_domain::event::Cause;
 use dialpool_domain::outcome::Outcome;
 use dialpool_domain::retry::RetryPolicy;
 use dialpool_domain::time::Duration;
+use dialpool_domain::{CallId, Timestamp};
 use dialpool_dynamo::{Ended, Moved, PhoneHasher, Settlement, Store, StoreError, Suppressed, Told};
 use dialpool_providers::vapi::webhook::{Kind, UnreadableWebhook, Webhook, without_secrets};
 use dialpool_runtime::jobs::{DialJob, InboxBody, InboxMessage};
@@ -100,7 +100,7 @@ impl InboxWorker {
         let text = without_secrets(&body)?;
         self.store.log_call(message.received_at, &call_id, webhook.dedupe_key(), &text).await?;
 
-        let provider_call_id = webhook.provider_call_id.as_deref();
+        let (provider_call_id, told_at) = (webhook.provider_call_id.as_deref(), webhook.timestamp);
         let told = match &webhook.kind {
             Kind::EndOfCallReport { .. } => Told::All,
             Kind::StatusUpdate { .. }
@@ -114,9 +114,11 @@ impl InboxWorker {
                 self.store.check_call_again(&call_id, cause.at + ASK_FOR_REASON_AFTER).await?;
                 Ok(())
             }
-            Kind::StatusUpdate { state, report } | Kind::EndOfCallReport { state, report }
+            Kind::StatusUpdate { state, mut report } | Kind::EndOfCallReport { state, mut report }
                 if state.is_over() =>
             {
+                // A status says when it came to be by its own time only.
+                report.ended_at = report.ended_at.or(told_at);
                 let settlement = Settlement {
                     call_id: &call_id,
                     state,
@@ -129,7 +131,7 @@ impl InboxWorker {
                 self.end(&cause, &settlement).await
             }
             Kind::StatusUpdate { state, .. } | Kind::EndOfCallReport { state, .. } => {
-                self.advance(&cause, &call_id, state, provider_call_id).await
+                self.advance(&cause, &call_id, state, provider_call_id, told_at).await
             }
             Kind::AssistantRequest { .. } | Kind::Predial | Kind::Other { .. } => Ok(()),
         }
@@ -158,8 +160,9 @@ impl InboxWorker {
         call_id: &CallId,
         state: CallState,
         provider_call_id: Option<&str>,
+        at: Option<Timestamp>,
     ) -> Result<(), InboxError> {
-        match self.store.move_call(cause, call_id, state, provider_call_id, None).await? {
+        match self.store.move_call(cause, call_id, state, provider_call_id, None, at).await? {
             Moved::Done(_) | Moved::Stale(_) => Ok(()),
             Moved::OtherCall { known } => Err(InboxError::SecondCall { call: call_id.clone(), known }),
             Moved::NotFound => Err(InboxError::UnknownCall(call_id.clone())),

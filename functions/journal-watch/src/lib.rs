@@ -3,7 +3,8 @@
 //! The stream of the journal brings what happened. A number that came free is for who waits longest (one that rests first
 //! is given out by the sweeper when its rest is over), and somebody hears when a pool runs short. Who opted out, what was
 //! paused, cancelled or stopped is not called any more: no call is claimed from the moment of the write on, and those that
-//! wait at the provider by then are withdrawn. Any of it may come twice, or late: what is done looks at things as they are now.
+//! wait at the provider by then are withdrawn. Nobody else has them withdrawn: a batch that fails comes again for longer than
+//! a call may wait there. Any of it may come twice, or late: what is done looks at things as they are now.
 
 use std::collections::BTreeMap;
 

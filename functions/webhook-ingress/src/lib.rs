@@ -1,7 +1,8 @@
 //! `webhook-ingress`: what providers post, verified, stored, acknowledged.
 //!
 //! `POST /v1/webhooks/vapi`: the raw body is authenticated (401 without), put into the inbox queue, and only then
-//! acknowledged. What the body says is the inbox worker's business: even one that nobody can read is kept.
+//! acknowledged. What the body says is the inbox worker's business: even one that nobody can read is kept, when its sender
+//! knows the secret of the server. The secret that a call carries opens news of that call and nothing else.
 //!
 //! Questions that the provider waits for are answered here: an assistant request (an inbound call needs an assistant) gets
 //! the assistant that spoke last from the number called, while a lead holds it; a campaign of the provider's own that asks
@@ -68,11 +69,11 @@ async fn vapi(
     RawBody(body): RawBody,
 ) -> Result<Json<Value>, Problem> {
     let now = state.api.clock.now();
-    state.auth.verify(&headers, &body, now).map_err(|error| {
+    let webhook = state.auth.open(&headers, &body, now).map_err(|error| {
         warn!("a webhook was not authenticated: {error}");
         Problem::unauthenticated("no valid X-Vapi-Secret, bearer token or signature")
     })?;
-    match Webhook::parse(&body) {
+    match webhook {
         Ok(Webhook { kind: Kind::AssistantRequest { called, .. }, .. }) => {
             return answer_assistant_request(&state.api, called).await;
         }

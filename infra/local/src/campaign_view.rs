@@ -146,6 +146,7 @@ mod tests {
             created_at: Timestamp::from_millis(0),
             lines_in_use: 2,
             batch_left: 0,
+            refused_in_a_row: 0,
             progress: Progress { contacts: 50, contacts_open: 30, ..Progress::default() },
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! What the Lambda service does is done here: messages are received in batches and deleted when the function is done with
 //! them, changes of a table come in order from where the function got to, schedules tick, requests reach the function
-//! whose route they match. A function that fails, runs out of time or dies gets its work again.
+//! whose route they match, or the one that takes all others. A function that fails, runs out of time or dies gets its
+//! work again.
 //!
 //! Everything waits on tokio's clock only. On a paused clock the whole stack runs in virtual time.
 
@@ -21,10 +22,9 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::routing::{MethodFilter, on};
 use dialpool_dynamo::Store;
 use dialpool_providers::http::{Transport, TransportError};
-use dialpool_runtime::http::edge;
 use dialpool_runtime::{Clock, Entropy, Environment, Start};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, Semaphore};
@@ -145,7 +145,7 @@ impl Stack {
         let engine = options.engine.clone();
         engine.create(template).await?;
         let mut running = JoinSet::new();
-        let mut api = Router::new();
+        let (mut api, mut default) = (Router::new(), None);
         let mut schedules = BTreeMap::new();
         for function in &template.functions {
             let start = start_of(function, &options);
@@ -158,6 +158,10 @@ impl Stack {
                         let method: http::Method = method.parse().context("HTTP method")?;
                         let filter = MethodFilter::try_from(method)?;
                         api = api.route(path, on(filter, http_invocation(function, router.clone())));
+                    }
+                    (Trigger::HttpDefault, Handler::Http(router)) => {
+                        let others = default.replace(http_invocation(function, router.clone()));
+                        anyhow::ensure!(others.is_none(), "two functions take what no route takes");
                     }
                     (Trigger::Queue { queue, batch_size, concurrency }, Handler::Queue(job)) => {
                         let source = QueueSource {
@@ -192,12 +196,10 @@ impl Stack {
                 }
             }
         }
-        let nowhere = edge(Router::new(), options.entropy.clone(), 1024);
-        let no_method =
-            edge(Router::new().route("/{*path}", MethodRouter::new()), options.entropy.clone(), 1024);
-        let api = api
-            .method_not_allowed_fallback(async move |request: Request| no_method.oneshot(request).await)
-            .fallback_service(nowhere);
+        // A method that a path has no route for is a request that no route takes, too.
+        if let Some(default) = default {
+            api = api.method_not_allowed_fallback(default.clone()).fallback(default);
+        }
         Ok(Self { store: engine.store(), api, engine, schedules, _running: running })
     }
 

@@ -97,6 +97,8 @@ pub enum Trigger {
         /// `/v1/assignments/{id}`.
         path: String,
     },
+    /// Any other request of the HTTP API: an event without `Method` and `Path`, the API's route `$default`.
+    HttpDefault,
     /// Messages of a queue.
     Queue {
         /// The queue's name.
@@ -340,6 +342,9 @@ impl<'a> Document<'a> {
                 .map_err(|error| wrong(place, format!("{property}: {error}")))
         };
         match kind {
+            "HttpApi" if properties.get("Method").or(properties.get("Path")).is_none() => {
+                Ok(Trigger::HttpDefault)
+            }
             "HttpApi" => Ok(Trigger::Http { method: text("Method")?.to_uppercase(), path: text("Path")? }),
             "SQS" => {
                 let partial = properties.get("FunctionResponseTypes").and_then(Value::as_array);
@@ -692,6 +697,7 @@ Resources:
             ScalingConfig: { MaximumConcurrency: 20 }
         Tick: { Type: ScheduleV2, Properties: { ScheduleExpression: rate(5 minutes) } }
         Api: { Type: HttpApi, Properties: { Method: post, Path: '/v1/x/{id}' } }
+        Others: { Type: HttpApi, Properties: { ApiId: api } }
 ";
 
     #[test]
@@ -708,6 +714,7 @@ Resources:
             [
                 Trigger::Http { method: "POST".to_owned(), path: "/v1/x/{id}".to_owned() },
                 Trigger::Queue { queue: "Jobs".to_owned(), batch_size: 5, concurrency: 20 },
+                Trigger::HttpDefault,
                 Trigger::Schedule { every: Duration::from_mins(5) },
             ]
         );
@@ -729,6 +736,7 @@ Resources:
                 "          JOBS: !Ref Gone\n",
                 "function Worker: Environment: Gone",
             ),
+            ("Method: post, Path", "Path", "event Api: Method is missing"),
             ("rate(5 minutes)", "cron(0 9 * * ? *)", "event Tick: schedule"),
             ("            FunctionResponseTypes: [ReportBatchItemFailures]\n", "", "ReportBatchItemFailures"),
             (

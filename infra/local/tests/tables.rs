@@ -1,4 +1,5 @@
-//! The template, held against the tables of `shared/dynamo/TABLES.md` and against what its functions ask AWS for.
+//! The template, held against the tables of `shared/dynamo/TABLES.md`, against what its functions ask AWS for, against a
+//! quota of AWS and against the runbook.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -20,6 +21,7 @@ use serde_norway::Value as Yaml;
 use tower::ServiceExt;
 
 const DOCUMENT: &str = include_str!("../../../shared/dynamo/TABLES.md");
+const RUNBOOK: &str = include_str!("../../../RUNBOOK.md");
 
 // ---- tables ----------------------------------------------------------------------------------------------------------
 
@@ -139,6 +141,39 @@ fn projection_text(projection: &Value) -> String {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
+}
+
+// ---- quotas ----------------------------------------------------------------------------------------------------------
+
+/// What the policy of a function, which says who may invoke it, has room for. AWS raises this for nobody.
+const POLICY_BYTES: usize = 20_480;
+
+/// What the permission for one route takes there: 370 to 410 in a stack called `dialpool-prod`, whose name is in it twice.
+const STATEMENT_BYTES: usize = 420;
+
+/// SAM permits the API each route of a function by a statement of its own; a function that has the route `$default` needs
+/// one statement for all.
+#[test]
+fn no_function_has_more_routes_than_its_policy_has_room_for() {
+    for function in Template::parse(TEMPLATE).expect("the template").functions {
+        let routes = function.triggers.iter().filter(|trigger| matches!(trigger, Trigger::Http { .. }));
+        let (routes, most) = (routes.count(), POLICY_BYTES / STATEMENT_BYTES);
+        let one_for_all = function.triggers.contains(&Trigger::HttpDefault);
+        assert!(one_for_all || routes <= most, "{}: {routes} routes, {most} fit", function.name);
+    }
+}
+
+// ---- alarms ----------------------------------------------------------------------------------------------------------
+
+#[test]
+fn every_alarm_has_its_section_in_the_runbook() {
+    let template: Yaml = serde_norway::from_str(TEMPLATE).expect("YAML");
+    let resources = template["Resources"].as_mapping().expect("resources");
+    let alarms = resources.iter().filter(|(_, it)| it["Type"].as_str() == Some("AWS::CloudWatch::Alarm"));
+    let alarms: BTreeSet<&str> = alarms.filter_map(|(name, _)| name.as_str()).collect();
+    let sections = RUNBOOK.lines().filter_map(|line| line.strip_prefix("## "));
+    let sections: BTreeSet<&str> = sections.filter(|heading| heading.ends_with("Alarm")).collect();
+    assert_eq!(alarms, sections);
 }
 
 // ---- policies --------------------------------------------------------------------------------------------------------
@@ -402,9 +437,18 @@ impl World {
             let stack = Stack::start(&alone, options).await.expect("a function");
             let paths = function.triggers.iter().filter_map(|trigger| match trigger {
                 Trigger::Http { path, .. } => Some(path),
-                Trigger::Queue { .. } | Trigger::Stream { .. } | Trigger::Schedule { .. } => None,
+                Trigger::HttpDefault
+                | Trigger::Queue { .. }
+                | Trigger::Stream { .. }
+                | Trigger::Schedule { .. } => None,
             });
-            for path in paths.collect::<BTreeSet<_>>() {
+            let paths = paths.collect::<BTreeSet<_>>();
+            if !paths.is_empty() {
+                // What the mains of functions with routes do first.
+                let store = engine.store_behind(Some(recorder(&function.name, used)));
+                store.warm_up().await.expect("a connection");
+            }
+            for path in paths {
                 api = api.route(path, any_service(stack.api()));
             }
             stacks.push(stack);

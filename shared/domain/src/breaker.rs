@@ -78,6 +78,16 @@ impl Breaker {
         Self { open_until: Some(now + TRIED_WITHIN), ..self }
     }
 
+    /// The request that was to be tried at `tried_at` was none: the next may be tried, unless another is already.
+    #[must_use]
+    pub fn not_tried(self, tried_at: Timestamp, now: Timestamp) -> Self {
+        if self.open_until == Some(tried_at + TRIED_WITHIN) {
+            Self { open_until: Some(now), ..self }
+        } else {
+            self
+        }
+    }
+
     /// After a request that failed by the provider's fault, or did not.
     #[must_use]
     pub fn after(mut self, now: Timestamp, fault: bool) -> Self {
@@ -147,5 +157,16 @@ mod tests {
         assert_eq!(tried.clone().after(at(302), false).pass(at(302)), Pass::Closed);
         assert_eq!(tried.clone().after(at(302), true).pass(at(303)), Pass::Open { until: at(602) });
         assert_eq!(tried.pass(at(360)), Pass::Once, "the answer got lost");
+    }
+
+    #[test]
+    fn who_has_nothing_to_ask_leaves_the_one_request_to_the_next() {
+        let open = after(&[(0, true), (0, true), (0, true), (0, true), (0, true)]);
+        let tried = open.tried(at(300));
+        assert_eq!(tried.clone().not_tried(at(300), at(301)).pass(at(301)), Pass::Once);
+        let by_another = tried.clone().tried(at(360));
+        assert_eq!(by_another.clone().not_tried(at(300), at(361)), by_another);
+        let failed = tried.after(at(302), true);
+        assert_eq!(failed.clone().not_tried(at(300), at(303)), failed);
     }
 }

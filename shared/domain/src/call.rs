@@ -41,6 +41,26 @@ pub const SILENT_AFTER: Duration = Duration::from_mins(10);
 /// A number stays with its lead at least this long after a claim: longer than any call.
 pub const HELD_THROUGH_CALL: Duration = Duration::from_hours(2);
 
+/// How much of a transcript is kept, in bytes.
+///
+/// A call is one item, and DynamoDB takes none of more than 400 KB: a report that does not fit could never end its call, and
+/// the call's line would stay taken. So every text of a provider's has a limit, together about half of an item. The log of
+/// what the provider sent has the whole text, in parts.
+pub const TRANSCRIPT_BYTES: usize = 200 * 1024;
+
+/// How much of a summary is kept, in bytes.
+pub const SUMMARY_BYTES: usize = 20 * 1024;
+
+/// How much of an assistant's judgement is kept, in bytes.
+pub const SUCCESS_EVALUATION_BYTES: usize = 2 * 1024;
+
+/// How much of the provider's reason for an end is kept, in bytes; it is in the event of the end, too.
+pub const ENDED_REASON_BYTES: usize = 1024;
+
+/// The address of a recording is kept up to this length, in bytes. A longer one is not cut, but left out: half an address
+/// leads nowhere.
+pub const RECORDING_URL_BYTES: usize = 2 * 1024;
+
 /// Where a call stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -193,6 +213,25 @@ pub struct CallReport {
 }
 
 impl CallReport {
+    /// This report in a size that can be kept with its call: texts end where a character does.
+    #[must_use]
+    pub fn within_limits(self) -> Self {
+        let cut = |text: Option<String>, bytes: usize| {
+            text.map(|mut text| {
+                text.truncate(text.floor_char_boundary(bytes));
+                text
+            })
+        };
+        Self {
+            ended_reason: cut(self.ended_reason, ENDED_REASON_BYTES),
+            recording_url: self.recording_url.filter(|url| url.len() <= RECORDING_URL_BYTES),
+            transcript: cut(self.transcript, TRANSCRIPT_BYTES),
+            summary: cut(self.summary, SUMMARY_BYTES),
+            success_evaluation: cut(self.success_evaluation, SUCCESS_EVALUATION_BYTES),
+            ..self
+        }
+    }
+
     /// This report with the parts that only `late` has. A part that is known is not replaced, except that an opt-out
     /// counts whenever it comes.
     #[must_use]

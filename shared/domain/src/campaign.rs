@@ -213,9 +213,21 @@ pub struct Campaign {
     /// In batches: how many calls of the present one are still to begin.
     #[serde(skip)]
     pub batch_left: u32,
+    /// How many of its last calls the provider would not begin, in a row. With [`REFUSED_IN_A_ROW`] it is paused.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub refused_in_a_row: u64,
     /// Counts and sums over its contacts and calls.
     #[serde(flatten)]
     pub progress: Progress,
+}
+
+/// A campaign of which the provider would not begin so many calls in a row is paused: what it calls with, an assistant or its
+/// numbers, is not what the provider has, and each refusal takes one of a contact's few chances.
+pub const REFUSED_IN_A_ROW: u64 = 10;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Campaign {

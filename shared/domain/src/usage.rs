@@ -170,6 +170,8 @@ pub struct OverCall {
     pub talked: Option<Duration>,
     /// Whether a carrier refused it.
     pub carrier_refused: bool,
+    /// When it began, as far as the limits go.
+    pub claimed_at: Timestamp,
 }
 
 /// What others say of a number.
@@ -265,9 +267,11 @@ impl Usage {
 
     /// A call is over.
     pub fn end(&mut self, now: Timestamp, zone: &jiff::tz::TimeZone, limits: &Limits, over: &OverCall) {
-        let OverCall { outcome, talked, carrier_refused } = *over;
-        if !matches!(outcome, Outcome::CapacityLimited | Outcome::NotPlaced) {
+        let OverCall { outcome, talked, carrier_refused, claimed_at } = *over;
+        if outcome.counts() {
             self.rest(now + limits.rest());
+        } else {
+            self.take_back(claimed_at, zone);
         }
         let day = self.today(now, zone);
         match outcome {
@@ -288,6 +292,16 @@ impl Usage {
             | Outcome::CapacityLimited
             | Outcome::NotPlaced
             | Outcome::Canceled => {}
+        }
+    }
+
+    /// A call that began was none: nobody was called.
+    fn take_back(&mut self, began: Timestamp, zone: &jiff::tz::TimeZone) {
+        if let Some(this) = self.latest.iter().rposition(|at| *at == began.as_millis()) {
+            self.latest.remove(this);
+        }
+        if let Some(day) = self.days.get_mut(&began.in_zone(zone).date()) {
+            day.begun = day.begun.saturating_sub(1);
         }
     }
 
@@ -470,7 +484,12 @@ mod tests {
     }
 
     fn over(outcome: Outcome, talked: Option<Duration>) -> OverCall {
-        OverCall { outcome, talked, carrier_refused: outcome == Outcome::ProviderFailed }
+        OverCall {
+            outcome,
+            talked,
+            carrier_refused: outcome == Outcome::ProviderFailed,
+            claimed_at: Timestamp::from_millis(0),
+        }
     }
 
     fn moment(text: &str) -> Timestamp {
@@ -516,6 +535,18 @@ mod tests {
 
             assert_eq!(usage.allowed_at(moment(noon) + HOUR * 2, &zone, &limits), moment(midnight));
         }
+    }
+
+    #[test]
+    fn a_call_that_was_never_placed_uses_nothing_up() {
+        let (zone, now) = (new_york(), moment("2026-03-02T15:00:00Z"));
+        let mut usage = Usage::new(now, &zone);
+        for outcome in [Outcome::CapacityLimited, Outcome::NotPlaced].repeat(50) {
+            usage.begin(now, &zone, &LIMITS);
+            usage.end(now, &zone, &LIMITS, &OverCall { claimed_at: now, ..over(outcome, None) });
+        }
+        assert_eq!(usage.allowed_at(now, &zone, &LIMITS), now);
+        assert_eq!(usage.today_of(now, &zone, &LIMITS).0.begun, 0);
     }
 
     #[test]

@@ -18,11 +18,20 @@ struct BreakerItem {
 }
 
 impl Store {
-    /// Whether the provider of an account may be asked. Where only one may, it is who calls this first.
+    /// Whether the provider of an account may be asked.
     ///
     /// # Errors
     /// When the store gives no answer.
-    pub async fn may_ask_provider(&self, now: Timestamp, account: &str) -> Result<bool, StoreError> {
+    pub async fn may_ask_provider(&self, now: Timestamp, account: &str) -> Result<Pass, StoreError> {
+        Ok(self.breaker(account).await?.breaker.pass(now))
+    }
+
+    /// Where the provider of an account may be asked once: whether the caller is who may. It asks within a minute, or gives it
+    /// back by [`Store::did_not_try_provider`].
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn try_provider(&self, now: Timestamp, account: &str) -> Result<bool, StoreError> {
         let item = self.breaker(account).await?;
         match item.breaker.pass(now) {
             Pass::Closed => Ok(true),
@@ -32,6 +41,25 @@ impl Store {
                 self.write_breaker(account, tried, item.item_version).await
             }
         }
+    }
+
+    /// Who was to ask the provider once, since `tried_at`, had nothing to ask: another may.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn did_not_try_provider(
+        &self,
+        tried_at: Timestamp,
+        now: Timestamp,
+        account: &str,
+    ) -> Result<(), StoreError> {
+        let item = self.breaker(account).await?;
+        let breaker = item.breaker.clone().not_tried(tried_at, now);
+        if breaker != item.breaker {
+            // Refused when somebody wrote since: then the provider was asked, or another asks it.
+            let _: bool = self.write_breaker(account, breaker, item.item_version).await?;
+        }
+        Ok(())
     }
 
     /// Writes down how a request to the provider of an account went. Answers until when the provider is left alone now.

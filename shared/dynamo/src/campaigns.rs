@@ -148,6 +148,7 @@ impl Store {
                 n_busy: 0,
                 n_voicemail: 0,
                 n_failed: 0,
+                refused_in_a_row: 0,
                 cost_e4: 0,
             };
             let mut writes = vec![
@@ -312,6 +313,9 @@ impl Store {
                 _ => (item.clone(), None),
             };
             moved.campaign_status = next;
+            if next == CampaignStatus::Running {
+                moved.refused_in_a_row = 0;
+            }
             if self.move_campaign(cause, &item, &moved, None, pin).await? {
                 return Ok(Commanded::Done(Campaign::from(moved)));
             }
@@ -406,7 +410,11 @@ impl Store {
         if used.is_some() {
             change.push_str(", assistant_id = :provider, assistant_use = :use");
         }
-        change.push_str(if running { ", running_shard = :shard" } else { " REMOVE running_shard" });
+        change.push_str(if running {
+            ", running_shard = :shard REMOVE refused_in_a_row"
+        } else {
+            " REMOVE running_shard"
+        });
         let mut write = Write::update(&self.tables.dialing, keys::campaign(&item.campaign_id), change)
             .when(&condition)
             .value(":version", item.item_version)
@@ -895,6 +903,7 @@ impl From<CampaignItem> for Campaign {
             from_number: item.from_number,
             policy: item.policy,
             batch_left: item.batch_left,
+            refused_in_a_row: item.refused_in_a_row,
             created_at: item.created_at,
             lines_in_use: item.slots.len(),
             progress: Progress {

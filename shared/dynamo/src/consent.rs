@@ -78,7 +78,8 @@ impl Store {
                 expires_at: None,
                 revoked_at: Some(cause.at),
             }),
-            Some(known) if known.revoked_at.is_some() => Err(Consented::Already),
+            // Each revocation counts from its own moment: of a consent that came with a contact since the last, this is the first.
+            Some(known) if known.revoked_at.is_some_and(|at| at >= cause.at) => Err(Consented::Already),
             Some(known) => Ok(Consent { revoked_at: Some(cause.at), ..known.clone() }),
         })
         .await

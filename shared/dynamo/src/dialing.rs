@@ -258,6 +258,7 @@ impl Store {
                 ..claim.legal_basis.clone()
             },
             report: CallReport::default(),
+            answered_at: None,
             withdrawn_at: None,
             check_at: Some(cause.at + FIRST_LOOK_AFTER),
             check_shard: Some(keys::shard(claim.call_id.as_str())),
@@ -489,6 +490,7 @@ impl Store {
         next: CallState,
         provider_call_id: Option<&str>,
         unclear: Option<&str>,
+        at: Option<Timestamp>,
     ) -> Result<Moved, StoreError> {
         for _round in 0..ROUNDS {
             let Some(item) = self.call_item(id).await? else {
@@ -525,6 +527,10 @@ impl Store {
             if provider_call_id.is_some() {
                 expression.push_str(", provider_call_id = :provider");
             }
+            let answered_at = (next == CallState::InProgress).then_some(at).flatten();
+            if answered_at.is_some() {
+                expression.push_str(", answered_at = :answered");
+            }
             let mut write = Write::update(&self.tables.dialing, keys::call(id), expression)
                 .when("item_version = :version")
                 .value(":state", next.as_str())
@@ -533,6 +539,9 @@ impl Store {
                 .value(":check", check_at);
             if let Some(provider_call_id) = provider_call_id {
                 write = write.value(":provider", provider_call_id);
+            }
+            if let Some(answered_at) = answered_at {
+                write = write.value(":answered", answered_at);
             }
             let event =
                 self.journal(cause, &item.company, Aggregate::Call(id.clone()), item.item_version + 1, data)?;

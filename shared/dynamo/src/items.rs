@@ -246,6 +246,8 @@ pub(crate) struct CampaignItem {
     pub(crate) n_voicemail: u64,
     #[serde(default)]
     pub(crate) n_failed: u64,
+    #[serde(default)]
+    pub(crate) refused_in_a_row: u64,
     /// US dollars, in ten-thousandths.
     #[serde(default)]
     pub(crate) cost_e4: i64,
@@ -372,6 +374,9 @@ pub(crate) struct CallItem {
     pub(crate) provider_call_id: Option<String>,
     pub(crate) legal_basis: LegalBasis,
     pub(crate) report: CallReport,
+    /// Since when somebody, or a machine, is on the line, as far as that was told before the end.
+    #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub(crate) answered_at: Option<Timestamp>,
     /// Since when it is being taken back: if it ends without having begun, nobody was called.
     #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
     pub(crate) withdrawn_at: Option<Timestamp>,

@@ -46,7 +46,7 @@ pub use numbers::{
 };
 pub use people::{ApiKey, Company, KeyFound, NewApiKey};
 pub use pool::{Assigned, Assignment, Changed, Request};
-pub use settlement::{Ended, Settlement, Told};
+pub use settlement::{Ended, REPORT_WITHIN, Settlement, Told};
 pub use suppression::{PhoneHasher, Suppressed};
 pub use waiting::Waiting;
 

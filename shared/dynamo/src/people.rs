@@ -6,6 +6,7 @@ use dialpool_domain::pool::HoldHours;
 use dialpool_domain::time::{TimeZone, millis};
 use dialpool_domain::usage::{Limits, Thresholds, zone_of};
 use dialpool_domain::{CompanyId, PhoneNumber, Timestamp};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -41,6 +42,9 @@ pub struct Company {
     /// Of 1,000 calls from its numbers, so many are answered: what a number's health is compared with. None: unknown yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usual_rate: Option<u32>,
+    /// How often its settings were changed. A company that is made has no such attribute: it was never changed.
+    #[serde(default, skip_serializing)]
+    pub settings_version: u64,
 }
 
 fn yes() -> bool {
@@ -64,6 +68,7 @@ impl Company {
             local_presence: true,
             zone: None,
             usual_rate: None,
+            settings_version: 0,
         }
     }
 
@@ -171,19 +176,25 @@ impl Store {
         self.get("company", &self.tables.people, keys::company(company)).await
     }
 
-    /// Changes the settings of a company; `usual_rate` is none of them. None when there is no such company.
+    /// Changes the settings of a company, as they were read and then altered; `usual_rate` is none of them. None when
+    /// they are no longer what was read: somebody changed them meanwhile, or there is no such company.
     ///
     /// # Errors
-    /// When the store gives no answer; it can be repeated.
+    /// When the store gives no answer; what was asked for can be made of settings that are read again.
     pub async fn change_company(&self, settings: &Company) -> Result<Option<Company>, StoreError> {
-        let mut expression = "SET label = :label, hold_hours = :hours, local_presence = :local, \
-                              n_lines = :lines, limits = :limits, thresholds = :thresholds"
+        let mut expression = "SET settings_version = :next, label = :label, hold_hours = :hours, \
+                              local_presence = :local, n_lines = :lines, limits = :limits, thresholds = :thresholds"
             .to_owned();
         if settings.zone.is_some() {
             expression.push_str(", company_zone = :zone");
         }
-        let write = Write::update(&self.tables.people, keys::company(&settings.company), expression)
-            .when("attribute_exists(pk)")
+        let write = Write::update(&self.tables.people, keys::company(&settings.company), expression);
+        let write = match settings.settings_version {
+            0 => write.when("attribute_exists(pk) AND attribute_not_exists(settings_version)"),
+            version => write.when("settings_version = :version").value(":version", version),
+        };
+        let write = write
+            .value(":next", settings.settings_version + 1)
             .value(":label", settings.label.as_str())
             .value(":hours", u64::from(u32::from(settings.hold_hours)))
             .value(":lines", u64::from(settings.lines))
@@ -234,12 +245,14 @@ impl Store {
         Ok(matches!(transacted, Transacted::Done))
     }
 
-    /// Looks up a key that nobody has: the connection is there then, and the first request need not wait for it.
+    /// Looks up what is not there: the connection is there then, and the first request need not wait for it. In the pool,
+    /// which every function with routes may read; of those, not every one may read the keys.
     ///
     /// # Errors
     /// When the store gives no answer.
     pub async fn warm_up(&self) -> Result<(), StoreError> {
-        let _nobodys: Option<ApiKey> = self.get("API key", &self.tables.people, keys::api_key("-")).await?;
+        let _nothing: Option<IgnoredAny> =
+            self.get("number", &self.tables.pool, keys::vapi_owner("-")).await?;
         Ok(())
     }
 

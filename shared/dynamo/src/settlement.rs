@@ -58,7 +58,7 @@ pub enum Told {
 }
 
 /// The report on a call that is over is asked for when it has not come by then.
-const REPORT_WITHIN: Duration = Duration::from_mins(2);
+pub const REPORT_WITHIN: Duration = Duration::from_mins(2);
 
 /// What became of a call's end.
 #[must_use]
@@ -206,18 +206,20 @@ impl Store {
         let suppressed = everywhere || person.suppressed_at.is_some();
         let around = Around { call, contact, number, assignment, company, suppressed, hash, person };
         let report = around.call.report.clone().completed_by(settlement.report.clone());
-        let ended_at = report.ended_at.unwrap_or(cause.at).min(cause.at);
+        let ended_at = report.ended_at.unwrap_or(cause.at).min(cause.at).max(around.call.claimed_at);
         let consequences = consequences(&around, settlement, &report, cause.at);
         let report = CallReport { outcome: Some(consequences.outcome), ended_at: Some(ended_at), ..report };
 
         let mut writes = self.over_writes(cause, &around, settlement, &report, &consequences)?;
         writes.extend(self.contact_writes(cause, &around, &consequences)?);
         writes.push(self.person_write(&around, consequences.outcome)?);
-        let talked = report.started_at.map(|started_at| ended_at.since(started_at));
+        let answered_at = report.started_at.or(around.call.answered_at);
+        let talked = answered_at.map(|answered_at| ended_at.since(answered_at));
         let over = OverCall {
             outcome: consequences.outcome,
             talked,
             carrier_refused: report.ended_reason.as_deref().is_some_and(carrier_refused),
+            claimed_at: around.call.claimed_at,
         };
         let (number, told) = around.number.clone().with_call_over(ended_at, &around.company, &over);
         writes.extend(self.hold_writes(cause, &around, &consequences, &number, ended_at)?);
@@ -267,6 +269,13 @@ impl Store {
         }
 
         let mut counters = format!("n_calls :one, {} :one", counter(consequences.outcome));
+        let mut removed = "slots.#call".to_owned();
+        // One that had no line, or was not asked for, says nothing of what the campaign calls with.
+        if settlement.state == CallState::Failed && consequences.outcome == Outcome::ProviderFailed {
+            counters.push_str(", refused_in_a_row :one");
+        } else if consequences.outcome.counts() {
+            removed.push_str(", refused_in_a_row");
+        }
         if consequences.cost.is_some() {
             counters.push_str(", cost_e4 :cost");
         }
@@ -276,7 +285,7 @@ impl Store {
         let mut campaign = Write::update(
             dialing,
             keys::campaign(&call.campaign_id),
-            format!("REMOVE slots.#call ADD {counters}"),
+            format!("REMOVE {removed} ADD {counters}"),
         )
         .name("#call", call.call_id.as_str())
         .value(":one", 1u64);
@@ -640,9 +649,17 @@ fn consequences(
         // What the provider lost may have rung: the longest wait is the safe one.
         | CallState::TimedOut => Outcome::Other,
     });
-    // Taken back before anybody was called, whoever reports it first.
-    let withdrawn = around.call.withdrawn_at.is_some() && report.started_at.is_none();
-    let outcome = if withdrawn && outcome == Outcome::Canceled { Outcome::NotPlaced } else { outcome };
+    let taken_back = around.call.withdrawn_at.is_some() && report.started_at.is_none();
+    let outcome = match around.call.call_state {
+        // Before anybody was called, whoever reports it first.
+        CallState::Intent | CallState::Unknown | CallState::Accepted
+            if taken_back && outcome == Outcome::Canceled =>
+        {
+            Outcome::NotPlaced
+        }
+        CallState::Ringing if taken_back && outcome == Outcome::Canceled => Outcome::NoAnswer,
+        _ => outcome,
+    };
     let mut attempts = around.contact.attempts.clone();
     if !outcome.counts() {
         attempts.pop();

@@ -66,7 +66,7 @@ impl Start {
         Ok(Store::new(aws_sdk_dynamodb::Client::new(&self.sdk), tables))
     }
 
-    /// Connects to the tables, for functions that look up API keys. A failure only costs the first request time.
+    /// Connects to the tables, for functions whose callers wait. A failure only costs the first request time.
     ///
     /// # Errors
     /// When the environment does not name the tables.

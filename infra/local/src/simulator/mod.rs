@@ -283,6 +283,14 @@ impl Simulator {
         self.0.state().calls.iter().map(|call| call.entry(now)).collect()
     }
 
+    /// What webhooks about the call of this name say in a header; it is seen by every server that hears of the call.
+    pub fn webhook_header(&self, name: &str, header: &str) -> Option<String> {
+        let state = self.0.state();
+        let call = state.calls.iter().find(|call| call.name.as_deref() == Some(name))?;
+        let mut headers = call.server.as_ref()?.headers.iter();
+        headers.find(|(found, _)| found.eq_ignore_ascii_case(header)).map(|(_, value)| value.clone())
+    }
+
     /// Calls under way.
     pub fn active(&self) -> usize {
         let now = self.0.clock.now();

@@ -98,7 +98,8 @@ pub struct NewCall<'a> {
 pub struct WebhookTarget {
     /// The address.
     pub url: String,
-    /// Sent back in the header `X-Vapi-Secret`, unless there is a credential.
+    /// The secret of the server. It is not sent: unless there is a credential, each call carries a secret that follows from it
+    /// and opens news of that call only (see [`webhook_auth`]).
     pub secret: SecretString,
     /// The provider's id of a webhook credential (bearer or HMAC) to be used instead.
     pub credential_id: Option<String>,
@@ -218,8 +219,7 @@ pub struct ProviderCall {
 impl ProviderCall {
     /// Our id of the call; none when Dialpool did not place it.
     pub fn our_call_id(&self) -> Option<CallId> {
-        let parsed = |text: &Option<String>| text.as_deref().and_then(|text| text.parse().ok());
-        parsed(&self.metadata_call_id).or_else(|| parsed(&self.name))
+        wire::our_call_id(self.metadata_call_id.as_deref(), self.name.as_deref())
     }
 
     /// Where the call stands, in our words. A status that is not known says that the provider has the call, no more.
@@ -227,9 +227,9 @@ impl ProviderCall {
         wire::state(self.status.as_deref(), self.ended_reason.as_deref())
     }
 
-    /// What is known of its end.
+    /// What is known of its end, no longer than can be kept.
     pub fn report(&self) -> CallReport {
-        CallReport {
+        let whole = CallReport {
             outcome: self.ended_reason.as_deref().map(dialpool_domain::outcome::Outcome::of_ended_reason),
             ended_reason: self.ended_reason.clone(),
             started_at: self.started_at,
@@ -241,7 +241,8 @@ impl ProviderCall {
             success_evaluation: self.success_evaluation.clone(),
             opted_out: self.structured_data.as_ref().is_some_and(wire::says_opted_out),
             callback: self.structured_data.as_ref().and_then(wire::promised_callback),
-        }
+        };
+        whole.within_limits()
     }
 }
 

@@ -133,7 +133,7 @@ fn the_request_for_a_call() {
             "type": "exponential"
           },
           "headers": {
-            "X-Vapi-Secret": "whsec-7"
+            "X-Vapi-Secret": "b95b5ff5ba20514485915d8c750c65fed9946fe9c678a1a3380768d49ebca79c"
           },
           "timeoutSeconds": 20,
           "url": "https://hooks.example.com/v1/webhooks/vapi"
@@ -165,6 +165,15 @@ fn a_credential_takes_the_place_of_the_secret() {
         with_new_call(Some("credential-7"), |call| serde_json::to_value(wire::CreateCall::of(call)).unwrap());
     let server = &body["assistantOverrides"]["server"];
     assert_eq!((&server["credentialId"], server.get("headers")), (&json!("credential-7"), None));
+}
+
+#[test]
+fn no_call_carries_the_secret_of_the_server() {
+    for credential_id in [None, Some("credential-7")] {
+        let body =
+            with_new_call(credential_id, |call| serde_json::to_string(&wire::CreateCall::of(call)).unwrap());
+        assert!(!body.contains("whsec-7"), "{body}");
+    }
 }
 
 #[tokio::test]

@@ -144,12 +144,22 @@ impl Webhook {
             }
             "campaign.predial" => (None, Kind::Predial),
             known if TYPES.contains(&known) => {
-                let text = call.and_then(|call| call.metadata_call_id().or(call.name.as_deref()));
-                (text.and_then(|text| text.parse().ok()), Kind::Other { message_type: message.kind })
+                let call_id = call.and_then(wire::CallHead::our_call_id);
+                (call_id, Kind::Other { message_type: message.kind })
             }
             _ => return Err(UnreadableWebhook::UnknownType(message.kind)),
         };
         Ok(Self { kind, timestamp, provider_call_id, call_id, our_number, their_number, dedupe_key })
+    }
+
+    /// Our id of the call that this is news of; none for a question, and for news of a call that Dialpool did not place.
+    pub fn news_of(&self) -> Option<&CallId> {
+        match self.kind {
+            Kind::StatusUpdate { .. } | Kind::EndOfCallReport { .. } | Kind::Other { .. } => {
+                self.call_id.as_ref()
+            }
+            Kind::Predial | Kind::AssistantRequest { .. } => None,
+        }
     }
 
     /// The same for the same event however often it is sent, and for no other event: provider, call, type and status; for
@@ -318,6 +328,42 @@ mod tests {
             };
             assert_eq!(report.opted_out, opted_out, "{data}");
         }
+    }
+
+    #[test]
+    fn more_text_than_can_be_kept_is_cut_and_an_opt_out_counts_all_the_same() {
+        use dialpool_domain::call;
+
+        let body = serde_json::json!({ "message": {
+            "type": "end-of-call-report",
+            "endedReason": format!("customer-busy{}", "\u{e9}".repeat(1_000)),
+            "call": { "id": "c1" },
+            // Three bytes each, and no limit is a multiple of three.
+            "artifact": { "transcript": "\u{20ac}".repeat(300_000), "recordingUrl": format!("https://r/{}", "x".repeat(3_000)) },
+            "analysis": {
+                "summary": "\u{20ac}".repeat(300_000),
+                "successEvaluation": "\u{20ac}".repeat(3_000),
+                "structuredData": { "opted_out": true },
+            },
+        }});
+
+        let Kind::EndOfCallReport { report, .. } = Webhook::parse(body.to_string().as_bytes()).unwrap().kind
+        else {
+            panic!()
+        };
+
+        let length = |text: &Option<String>| text.as_ref().map(String::len);
+        assert_eq!(length(&report.transcript), Some(call::TRANSCRIPT_BYTES - call::TRANSCRIPT_BYTES % 3));
+        assert_eq!(length(&report.summary), Some(call::SUMMARY_BYTES - call::SUMMARY_BYTES % 3));
+        assert_eq!(
+            length(&report.success_evaluation),
+            Some(call::SUCCESS_EVALUATION_BYTES - call::SUCCESS_EVALUATION_BYTES % 3)
+        );
+        assert_eq!(length(&report.ended_reason), Some(call::ENDED_REASON_BYTES - 1));
+        assert_eq!(report.recording_url, None, "half an address leads nowhere");
+        assert!(report.opted_out);
+        assert!(serde_json::to_vec(&report).unwrap().len() < 300 * 1024);
+        assert_eq!(report.clone().within_limits(), report);
     }
 
     #[test]

@@ -1,20 +1,28 @@
-//! How Vapi proves that a webhook is its own: three forms, on the raw body, compared in constant time.
+//! How Vapi proves that a webhook is its own: four forms, on the raw body, compared in constant time.
 //!
-//! | form | what is sent |
-//! |---|---|
-//! | secret of the server (legacy) | `X-Vapi-Secret: <secret>` |
-//! | bearer credential | `Authorization: Bearer <secret>` |
-//! | HMAC credential, its defaults | `x-signature: hex(HMAC-SHA256(secret, "<x-timestamp>.<body>"))`, `x-timestamp` |
+//! | form | what is sent | what it opens |
+//! |---|---|---|
+//! | secret of the server (legacy) | `X-Vapi-Secret: <secret>` | everything |
+//! | secret of a call (legacy) | `X-Vapi-Secret: hex(HMAC-SHA256(secret, "call:<our call id>"))` | news of that call |
+//! | bearer credential | `Authorization: Bearer <secret>` | everything |
+//! | HMAC credential, its defaults | `x-signature: hex(HMAC-SHA256(secret, "<x-timestamp>.<body>"))`, `x-timestamp` | everything |
 //!
-//! Only the third protects the body and against replay; which form is used is decided by the credential at Vapi.
+//! Only the last protects the body and against replay; which form is used is decided by the credential at Vapi.
+//!
+//! Without a credential a call carries the secret of its own, never the deployment's: Vapi may repeat the call as it was
+//! made to every server that an assistant names, and a company's assistant names servers of the company. Who learns such a
+//! secret can say of that call what the provider could. It answers no question (an assistant request, a predial), and says
+//! nothing of another call or of one that Dialpool did not place.
 
-use dialpool_domain::Timestamp;
 use dialpool_domain::time::Duration;
+use dialpool_domain::{CallId, Timestamp};
 use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
+
+use super::webhook::{UnreadableWebhook, Webhook};
 
 /// The header of the secret.
 const SECRET_HEADER: &str = "x-vapi-secret";
@@ -38,12 +46,15 @@ pub struct WebhookAuth(Vec<SecretString>);
 /// The sender did not prove that it is Vapi.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unauthenticated {
-    /// None of the three forms is there.
+    /// None of the forms is there.
     #[error("no secret, token or signature")]
     Missing,
     /// A secret, token or signature that is not ours.
     #[error("a secret, token or signature that does not match")]
     Mismatch,
+    /// What may be the secret of a call, with a body that is no news of a call of ours, or that cannot be read.
+    #[error("not the secret of the server, and no news of a call of ours")]
+    NoCall,
     /// A signature without a time that can be read.
     #[error("a signature without its time")]
     NoTimestamp,
@@ -58,26 +69,55 @@ impl WebhookAuth {
         Self(secrets.into_iter().filter(|secret| !secret.expose_secret().is_empty()).collect())
     }
 
-    /// Whether the sender of this body knows one of the secrets.
+    /// Reads a body whose sender knows one of the secrets, or the secret of the very call that the body brings news of.
+    ///
+    /// The id of that call is the `call_id` of the message that is returned, and of every other reading of the same body.
     ///
     /// # Errors
-    /// When it does not prove that. The signature counts where there is one; it is not made up for by another form.
-    pub fn verify(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<(), Unauthenticated> {
+    /// When the sender does not prove that. The signature counts where there is one; it is not made up for by another form.
+    /// That a body cannot be read is told only to those who know one of the secrets.
+    pub fn open(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<Result<Webhook, UnreadableWebhook>, Unauthenticated> {
         let header = |name: &str| headers.get(name).map(http::HeaderValue::as_bytes);
         if let Some(signature) = header(SIGNATURE_HEADER) {
-            return self.verify_signature(signature, header(TIMESTAMP_HEADER), body, now);
+            self.verify_signature(signature, header(TIMESTAMP_HEADER), body, now)?;
+            return Ok(Webhook::parse(body));
         }
+        let secret = header(SECRET_HEADER);
         let bearer = header("authorization").and_then(|value| value.strip_prefix(b"Bearer "));
-        let given: Vec<&[u8]> = [header(SECRET_HEADER), bearer].into_iter().flatten().collect();
+        let given: Vec<&[u8]> = [secret, bearer].into_iter().flatten().collect();
         if given.is_empty() {
             return Err(Unauthenticated::Missing);
         }
+        if self.know(&given) {
+            return Ok(Webhook::parse(body));
+        }
+        // What does not have the form of a call's secret costs no look at the body.
+        let mut of_call = [0u8; 32];
+        if secret.is_none_or(|secret| hex::decode_to_slice(secret, &mut of_call).is_err()) {
+            return Err(Unauthenticated::Mismatch);
+        }
+        let webhook = Webhook::parse(body).map_err(|_| Unauthenticated::NoCall)?;
+        let call_id = webhook.news_of().ok_or(Unauthenticated::NoCall)?;
+        let secrets = self.0.iter();
+        known(secrets.fold(Choice::from(0), |known, secret| {
+            known | sign_call(secret, call_id).as_slice().ct_eq(&of_call)
+        }))?;
+        Ok(Ok(webhook))
+    }
+
+    /// Whether one of the secrets is given.
+    fn know(&self, given: &[&[u8]]) -> bool {
         // Digests are compared, so that not even the length of the secret shows in the time that it takes.
         let equal = |given: &[u8], secret: &SecretString| {
             Sha256::digest(given).as_slice().ct_eq(Sha256::digest(secret.expose_secret()).as_slice())
         };
         let pairs = given.iter().flat_map(|given| self.0.iter().map(move |secret| (*given, secret)));
-        known(pairs.fold(Choice::from(0), |known, (given, secret)| known | equal(given, secret)))
+        pairs.fold(Choice::from(0), |known, (given, secret)| known | equal(given, secret)).into()
     }
 
     fn verify_signature(
@@ -114,7 +154,21 @@ pub fn signature(secret: &SecretString, timestamp: &str, body: &[u8]) -> String 
     hex::encode(sign(secret, timestamp, body))
 }
 
+/// The value of `X-Vapi-Secret` that a call carries: it opens news of this call only, and the secret does not follow from it.
+pub fn call_secret(secret: &SecretString, call_id: &CallId) -> SecretString {
+    hex::encode(sign_call(secret, call_id)).into()
+}
+
 fn sign(secret: &SecretString, timestamp: &str, body: &[u8]) -> [u8; 32] {
+    mac(secret, &[timestamp.as_bytes(), b".", body])
+}
+
+/// The prefix keeps it apart from every signature of a body: the time of such a one is a number.
+fn sign_call(secret: &SecretString, call_id: &CallId) -> [u8; 32] {
+    mac(secret, &[b"call:", call_id.as_str().as_bytes()])
+}
+
+fn mac(secret: &SecretString, parts: &[&[u8]]) -> [u8; 32] {
     // HMAC takes a key of any length: a longer one than a block is hashed, a shorter one padded (RFC 2104).
     let mut block = [0; 64];
     let key = secret.expose_secret().as_bytes();
@@ -124,9 +178,9 @@ fn sign(secret: &SecretString, timestamp: &str, body: &[u8]) -> [u8; 32] {
         block[..key.len()].copy_from_slice(key);
     }
     let mut mac = Hmac::<Sha256>::new(&block.into());
-    mac.update(timestamp.as_bytes());
-    mac.update(b".");
-    mac.update(body);
+    for part in parts {
+        mac.update(part);
+    }
     mac.finalize().into_bytes().into()
 }
 
@@ -147,7 +201,23 @@ mod tests {
         let headers = headers.iter().map(|(name, value)| {
             (http::HeaderName::from_static(name), http::HeaderValue::from_str(value).unwrap())
         });
-        auth.verify(&headers.collect(), body, now)
+        auth.open(&headers.collect(), body, now).map(drop)
+    }
+
+    const OURS: &str = "call_01J8ZQ4T7M3N5P6R8S9V0W1X2Y";
+    const ANOTHER: &str = "call_01K5S3Z8Q0M4T6V8X0Z2B4D6F8";
+
+    /// `hex(HMAC-SHA256("test-secret", "call:call_01J8ZQ4T7M3N5P6R8S9V0W1X2Y"))`, computed with Python's `hmac`.
+    const SECRET_OF_OURS: &str = "30e711100a011189dca1e19485a97854ce333dc9b3878be43e99ddee791cc15c";
+
+    /// What `SECRET_OF_OURS` says of a message of this type about a call of this name, with this id in its metadata.
+    fn open_with_call_secret(kind: &str, name: &str, metadata: &str) -> Result<(), Unauthenticated> {
+        let body = serde_json::json!({ "message": {
+            "type": kind,
+            "status": "ended",
+            "call": { "id": "p7", "name": name, "assistantOverrides": { "metadata": { "call_id": metadata } } },
+        }});
+        verify(&[("x-vapi-secret", SECRET_OF_OURS)], body.to_string().as_bytes(), NOW)
     }
 
     #[test]
@@ -197,6 +267,99 @@ mod tests {
             "while secrets are replaced"
         );
         assert_eq!(verify(&[("authorization", "Bearer test-secret")], BODY, NOW), Ok(()));
+    }
+
+    #[test]
+    fn the_secret_of_a_call_follows_from_the_secret_and_the_id() {
+        let ours = OURS.parse().unwrap();
+        assert_eq!(call_secret(&SECRET.into(), &ours).expose_secret(), SECRET_OF_OURS);
+        assert_ne!(call_secret(&"next-secret".into(), &ours).expose_secret(), SECRET_OF_OURS);
+        assert_ne!(call_secret(&SECRET.into(), &ANOTHER.parse().unwrap()).expose_secret(), SECRET_OF_OURS);
+    }
+
+    #[test]
+    fn the_secret_of_a_call_opens_news_of_that_call() {
+        for kind in ["status-update", "end-of-call-report", "hang"] {
+            assert_eq!(open_with_call_secret(kind, OURS, OURS), Ok(()), "{kind}");
+            assert_eq!(open_with_call_secret(kind, OURS, "crm-7"), Ok(()), "{kind}, by its name");
+        }
+        let older = call_secret(&"next-secret".into(), &OURS.parse().unwrap());
+        let body = format!(r#"{{"message":{{"type":"hang","call":{{"id":"p7","name":"{OURS}"}}}}}}"#);
+        let headers = [("x-vapi-secret", older.expose_secret())];
+        assert_eq!(verify(&headers, body.as_bytes(), NOW), Ok(()), "while secrets are replaced");
+    }
+
+    #[test]
+    fn the_secret_of_a_call_opens_no_other_call() {
+        for kind in ["status-update", "end-of-call-report", "hang"] {
+            let refused = Err(Unauthenticated::Mismatch);
+            assert_eq!(open_with_call_secret(kind, ANOTHER, ANOTHER), refused, "{kind}");
+            assert_eq!(open_with_call_secret(kind, OURS, ANOTHER), refused, "{kind}: the metadata counts");
+            assert_eq!(
+                open_with_call_secret(kind, "Sales 7", "crm-7"),
+                Err(Unauthenticated::NoCall),
+                "{kind}"
+            );
+        }
+    }
+
+    /// A body that names two calls is about one of them: the one that its secret must be of.
+    #[test]
+    fn what_a_call_secret_opens_is_about_the_call_of_the_secret() {
+        let auth = WebhookAuth::new(vec![SECRET.into()]);
+        let headers = [("x-vapi-secret", SECRET_OF_OURS)].map(|(name, value)| {
+            (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))
+        });
+        let headers = HeaderMap::from_iter(headers);
+        for kind in ["status-update", "end-of-call-report", "hang"] {
+            let body = format!(
+                r#"{{"message":{{"type":"{kind}","call":{{"id":"p7","name":"{ANOTHER}","assistantOverrides":{{"metadata":{{"call_id":"{OURS}"}}}}}}}}}}"#
+            );
+
+            let opened = auth.open(&headers, body.as_bytes(), NOW).unwrap().unwrap();
+
+            assert_eq!(opened.call_id.as_ref().map(CallId::as_str), Some(OURS), "{kind}");
+            assert_eq!(opened, Webhook::parse(body.as_bytes()).unwrap(), "as the inbox worker reads it");
+        }
+        let twice = format!(
+            r#"{{"message":{{"type":"hang","call":{{"id":"p7","name":"{ANOTHER}"}},"call":{{"id":"p7","name":"{OURS}"}}}}}}"#
+        );
+        assert_eq!(auth.open(&headers, twice.as_bytes(), NOW).unwrap_err(), Unauthenticated::NoCall);
+    }
+
+    #[test]
+    fn the_secret_of_a_call_answers_no_question_and_is_no_bearer_token() {
+        for kind in ["assistant-request", "campaign.predial"] {
+            assert_eq!(open_with_call_secret(kind, OURS, OURS), Err(Unauthenticated::NoCall), "{kind}");
+        }
+        let body = format!(r#"{{"message":{{"type":"hang","call":{{"id":"p7","name":"{OURS}"}}}}}}"#);
+        let bearer = format!("Bearer {SECRET_OF_OURS}");
+        assert_eq!(
+            verify(&[("authorization", &bearer)], body.as_bytes(), NOW),
+            Err(Unauthenticated::Mismatch)
+        );
+        let signed = [(SIGNATURE_HEADER, SECRET_OF_OURS), (TIMESTAMP_HEADER, "call:")];
+        assert_eq!(verify(&signed, body.as_bytes(), NOW), Err(Unauthenticated::NoTimestamp));
+    }
+
+    #[test]
+    fn a_body_that_cannot_be_read_is_opened_by_the_secret_of_the_server_only() {
+        for body in [&b"{"[..], b"", b"\xff", br#"{"message":{"type":"teleport"}}"#] {
+            assert_eq!(verify(&[("x-vapi-secret", SECRET)], body, NOW), Ok(()), "it is kept for a human");
+            let of_call = [("x-vapi-secret", SECRET_OF_OURS)];
+            assert_eq!(verify(&of_call, body, NOW), Err(Unauthenticated::NoCall));
+        }
+    }
+
+    #[test]
+    fn without_a_secret_of_the_server_no_call_has_one() {
+        let auth = WebhookAuth::new(vec!["".into()]);
+        let made = call_secret(&"".into(), &OURS.parse().unwrap());
+        let value = http::HeaderValue::from_str(made.expose_secret()).unwrap();
+        let headers = HeaderMap::from_iter([(http::HeaderName::from_static("x-vapi-secret"), value)]);
+        let body = format!(r#"{{"message":{{"type":"hang","call":{{"id":"p7","name":"{OURS}"}}}}}}"#);
+        let opened = auth.open(&headers, body.as_bytes(), NOW);
+        assert_eq!(opened.unwrap_err(), Unauthenticated::Mismatch);
     }
 
     #[test]

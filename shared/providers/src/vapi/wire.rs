@@ -6,13 +6,13 @@ use dialpool_domain::call::CallState;
 use dialpool_domain::callback::PromisedTime;
 use dialpool_domain::inventory::{Kind, ProviderNumber, Status};
 use dialpool_domain::outcome::Outcome;
-use dialpool_domain::{PhoneNumber, Timestamp, Usd};
+use dialpool_domain::{CallId, PhoneNumber, Timestamp, Usd};
 use secrecy::ExposeSecret;
 use serde::de::{DeserializeOwned, Deserializer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{NewCall, ProviderAssistant, ProviderCall};
+use super::{NewCall, ProviderAssistant, ProviderCall, webhook_auth};
 
 /// The longest name and external id of a customer, in characters.
 const LONGEST_NAME: usize = 40;
@@ -82,14 +82,15 @@ struct Server<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     credential_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    headers: Option<ServerHeaders<'a>>,
+    headers: Option<ServerHeaders>,
     backoff_plan: BackoffPlan,
 }
 
+/// What every server message of the call repeats, to servers of the assistant's own, too: a secret of this call only.
 #[derive(Serialize)]
-struct ServerHeaders<'a> {
+struct ServerHeaders {
     #[serde(rename = "X-Vapi-Secret")]
-    secret: &'a str,
+    secret: String,
 }
 
 #[derive(Serialize)]
@@ -106,8 +107,9 @@ impl<'a> CreateCall<'a> {
     pub(super) fn of(call: &NewCall<'a>) -> Self {
         let webhook = call.webhook;
         let credential_id = webhook.credential_id.as_deref();
-        let headers =
-            credential_id.is_none().then(|| ServerHeaders { secret: webhook.secret.expose_secret() });
+        let headers = credential_id.is_none().then(|| ServerHeaders {
+            secret: webhook_auth::call_secret(&webhook.secret, call.call_id).expose_secret().to_owned(),
+        });
         Self {
             name: call.call_id.as_str(),
             assistant_id: call.assistant_id,
@@ -256,7 +258,7 @@ pub(super) struct Call {
 pub(super) struct CallHead {
     pub(super) id: String,
     #[serde(default, deserialize_with = "lenient")]
-    pub(super) name: Option<String>,
+    name: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     status: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
@@ -272,9 +274,19 @@ struct Overrides {
 }
 
 impl CallHead {
-    pub(super) fn metadata_call_id(&self) -> Option<&str> {
+    fn metadata_call_id(&self) -> Option<&str> {
         self.assistant_overrides.as_ref()?.metadata.get("call_id")?.as_str()
     }
+
+    pub(super) fn our_call_id(&self) -> Option<CallId> {
+        our_call_id(self.metadata_call_id(), self.name.as_deref())
+    }
+}
+
+/// Our id of a call of the provider's: that in its metadata, else its name. It is read nowhere else, so that whoever proves to
+/// speak of a call and whoever acts on what is said mean the same call.
+pub(super) fn our_call_id(metadata_call_id: Option<&str>, name: Option<&str>) -> Option<CallId> {
+    [metadata_call_id, name].into_iter().flatten().find_map(|text| text.parse().ok())
 }
 
 /// What became of a call: the fields that a call, a status update and an end-of-call report have in common.

@@ -1,18 +1,20 @@
 //! What callers send, read once, with errors that name the field.
 
+use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 
 use axum::RequestExt;
 use axum::body::BodyDataStream;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
 
 use super::problem::Problem;
 
@@ -31,19 +33,22 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             Err(error) if error.inner().is_data() && error.path().iter().next().is_some() => {
                 Err(Problem::field(error.path().to_string(), without_position(error.inner())))
             }
-            Err(error) if error.inner().is_data() => Err(missing_field(&without_position(error.inner()))),
+            Err(error) if error.inner().is_data() => {
+                Err(named_field("body", &without_position(error.inner())))
+            }
             Err(error) => Err(Problem::unreadable(format!("the body is not JSON: {}", error.inner()))),
         }
     }
 }
 
-/// serde says ``missing field `lead` ``: the field is named as a field.
-fn missing_field(message: &str) -> Problem {
+/// serde says ``missing field `lead` ``: the field is named as a field. Where it names none, `whole` is what is wrong.
+fn named_field(whole: &str, message: &str) -> Problem {
     let mut quoted = message.split('`');
     match (quoted.next(), quoted.next()) {
         (Some("missing field "), Some(field)) => Problem::field(field, "is missing"),
         (Some("unknown field "), Some(field)) => Problem::field(field, "is not known here"),
-        _ => Problem::field("body", message),
+        (Some("duplicate field "), Some(field)) => Problem::field(field, "is there more than once"),
+        _ => Problem::field(whole, message),
     }
 }
 
@@ -79,9 +84,7 @@ impl Pieces {
     /// 413 when the body is larger than the route takes, 400 when it breaks off, or is not what its encoding says.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         self.body.try_next().await.map_err(|error| {
-            let causes =
-                std::iter::successors(Some(&error as &dyn std::error::Error), |cause| cause.source());
-            match causes.into_iter().any(|cause| cause.is::<LengthLimitError>()) {
+            match causes(&error).any(|cause| cause.is::<LengthLimitError>()) {
                 true => Problem::too_large(self.limit_bytes),
                 false => broken(),
             }
@@ -97,6 +100,11 @@ impl<S: Send + Sync> FromRequest<S> for Pieces {
         let body = request.into_limited_body().into_data_stream();
         Ok(Self { body, limit_bytes: limit.0 })
     }
+}
+
+/// The error, its cause, the cause of that, and so on.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |cause| (*cause).source())
 }
 
 fn broken() -> Problem {
@@ -120,12 +128,25 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         match Query::<T>::try_from_uri(&parts.uri) {
             Ok(Query(value)) => Ok(Self(value)),
-            Err(rejection) => Err(Problem::field("query", rejection.body_text())),
+            Err(rejection) => Err(wrong_parameter(&rejection)),
         }
     }
 }
 
-/// The one id in the path of a route.
+/// axum has what serde found wrong, and with which parameter, among the causes of its rejection.
+fn wrong_parameter(rejection: &QueryRejection) -> Problem {
+    type Found = serde_path_to_error::Error<serde::de::value::Error>;
+    let Some(found) = causes(rejection).find_map(|cause| cause.downcast_ref::<Found>()) else {
+        return Problem::field("query", rejection.body_text());
+    };
+    let message = found.inner().to_string();
+    match found.path().iter().next() {
+        Some(Segment::Map { key }) => Problem::field(key, message),
+        _ => named_field("query", &message),
+    }
+}
+
+/// The one id in the path of a route. A wrong one is told under the name that the route has for it.
 #[derive(Debug, Clone)]
 pub struct IdIn<T>(pub T);
 
@@ -137,9 +158,11 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path(text) = Path::<String>::from_request_parts(parts, state)
+        let parameters = RawPathParams::from_request_parts(parts, state)
             .await
             .map_err(|rejection| Problem::field("path", rejection.body_text()))?;
-        text.parse().map(Self).map_err(|error: T::Err| Problem::field("path", error.to_string()))
+        let only = parameters.iter().next();
+        let (name, text) = only.ok_or_else(|| Problem::internal(&"the route has no id in its path"))?;
+        text.parse().map(Self).map_err(|error: T::Err| Problem::field(name, error.to_string()))
     }
 }

@@ -1,8 +1,9 @@
 //! `Idempotency-Key`: the same request again gets the answer that it got before.
 //!
 //! The key belongs to a company and one path, its query included; it is for requests that change something, which are all
-//! of `POST`. The same key with another body is refused (422), as is a
-//! second request while the first is under way (409). An answer that says "try again" (5xx) is not kept.
+//! of a company's `POST`. An operator's key opens no company: its routes are not to be put behind this. The same key with
+//! another body is refused (422), as is a second request while the first is under way (409). An answer that says "try
+//! again" (5xx) is not kept.
 
 use axum::body::Body;
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
