@@ -85,7 +85,7 @@ impl CallDispatcher {
         let Some(campaign) = campaign.filter(|campaign| runs(campaign) && campaign.has_free_line()) else {
             return self.hand_on(&lines, campaign_id, trace_id).await;
         };
-        if campaign.refused_in_a_row >= REFUSED_IN_A_ROW {
+        if self.only_refused(&campaign).await? {
             self.pause_refused(&campaign, trace_id).await?;
             return self.hand_on(&lines, campaign_id, trace_id).await;
         }
@@ -121,6 +121,22 @@ impl CallDispatcher {
                 self.hand_on(&lines, campaign_id, trace_id).await
             }
         }
+    }
+
+    /// Whether the provider begins none of the campaign's calls, and there are contacts left to be called.
+    async fn only_refused(&self, campaign: &Campaign) -> Result<bool, DispatchError> {
+        if campaign.refused_in_a_row < REFUSED_IN_A_ROW || campaign.progress.contacts_open == 0 {
+            return Ok(false);
+        }
+        // One that was begun and is not over yet is not counted anywhere.
+        for id in self.store.calls_of_campaign(&campaign.id).await? {
+            let call = self.store.call(&id).await?;
+            let begun = |call: Call| matches!(call.state, CallState::Ringing | CallState::InProgress);
+            if call.is_some_and(begun) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Leaves the rest of its contacts their chances.

@@ -125,7 +125,8 @@ impl CallDispatcher {
         let state = found.state();
         if state.is_over() {
             // What the call was about, an opt-out above all, is there a while after its end.
-            let all = call.report_due || found.ended_at.is_some_and(|at| asked_at.since(at) >= REPORT_WITHIN);
+            let ended_at = call.report.ended_at.or(found.ended_at);
+            let all = ended_at.is_some_and(|at| asked_at.since(at) >= REPORT_WITHIN);
             let told = if all { Told::All } else { Told::End };
             return self.end(cause, &call.id, state, Some(&found.id), &found.report(), told).await;
         }

@@ -56,8 +56,8 @@ impl JournalWatch {
         Ok(Self { store: start.store()?, dial_queue: start.queue("DIAL_QUEUE_URL")?, start: start.clone() })
     }
 
-    /// Looks after the companies that a batch is about: first what must not be called any more, of all of them. When one cannot
-    /// be looked after, the batch is brought again.
+    /// Looks after the companies that a batch is about: first what must not be called any more, of all of them. When that cannot
+    /// be done, the batch is brought again; for the pools there is the sweeper.
     pub async fn watch(&self, batch: StreamEvent) -> DynamoDbEventResponse {
         let first = batch.records.first().and_then(|record| record.change.sequence_number.clone());
         let companies = companies(batch.records);
@@ -71,7 +71,6 @@ impl JournalWatch {
         for (company, news) in companies.iter().filter(|(_, news)| news.numbers) {
             if let Err(error) = Box::pin(self.look_after(company, news)).await {
                 warn!("failed to look after the pool of {company}: {error}");
-                failed = true;
             }
         }
         let mut response = DynamoDbEventResponse::default();

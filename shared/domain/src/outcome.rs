@@ -52,7 +52,7 @@ const NAMES: &[(&str, Outcome)] = &[
     ("customer-busy", Outcome::Busy),
     ("twilio-reported-customer-misdialed", Outcome::InvalidNumber),
     ("call.start.error-subscription-concurrency-limit-reached", Outcome::CapacityLimited),
-    ("call.start.error-vapi-number-outbound-daily-limit", Outcome::CapacityLimited),
+    (NUMBER_USED_UP, Outcome::CapacityLimited),
     ("call-deleted", Outcome::Canceled),
     ("manually-canceled", Outcome::Canceled),
     ("scheduled-call-deleted", Outcome::Canceled),
@@ -92,6 +92,14 @@ const CARRIER_REFUSED: &[&str] = &[
     "vonage-failed-to-connect-call",
     "vonage-rejected",
 ];
+
+/// The reason that the provider gives when a number has called as often as it lets it in a day.
+const NUMBER_USED_UP: &str = "call.start.error-vapi-number-outbound-daily-limit";
+
+/// Whether the number may call no more for a while, by the reason that the provider gave for the end of a call from it.
+pub fn number_used_up(reason: &str) -> bool {
+    reason == NUMBER_USED_UP
+}
 
 /// Whether a carrier refused the call, by the reason that the provider gave for its end.
 pub fn carrier_refused(reason: &str) -> bool {

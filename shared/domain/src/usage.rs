@@ -19,6 +19,9 @@ use crate::{PhoneNumber, Timestamp};
 /// An hour, as the limit per hour means it: any 60 minutes, not those of a clock.
 const HOUR: Duration = Duration::from_hours(1);
 
+/// A number that the provider lets call no more today is tried again after this: the provider does not say when its day ends.
+const USED_UP_FOR: Duration = HOUR;
+
 /// Days of use that are kept: the seven that health looks at, and the two before which an alarm compares.
 const DAYS_KEPT: usize = 9;
 
@@ -170,6 +173,8 @@ pub struct OverCall {
     pub talked: Option<Duration>,
     /// Whether a carrier refused it.
     pub carrier_refused: bool,
+    /// Whether the provider lets the number call no more for a while.
+    pub used_up: bool,
     /// When it began, as far as the limits go.
     pub claimed_at: Timestamp,
 }
@@ -267,11 +272,14 @@ impl Usage {
 
     /// A call is over.
     pub fn end(&mut self, now: Timestamp, zone: &jiff::tz::TimeZone, limits: &Limits, over: &OverCall) {
-        let OverCall { outcome, talked, carrier_refused, claimed_at } = *over;
+        let OverCall { outcome, talked, carrier_refused, used_up, claimed_at } = *over;
         if outcome.counts() {
             self.rest(now + limits.rest());
         } else {
             self.take_back(claimed_at, zone);
+        }
+        if used_up {
+            self.rest(now + USED_UP_FOR);
         }
         let day = self.today(now, zone);
         match outcome {
@@ -488,6 +496,7 @@ mod tests {
             outcome,
             talked,
             carrier_refused: outcome == Outcome::ProviderFailed,
+            used_up: false,
             claimed_at: Timestamp::from_millis(0),
         }
     }
@@ -547,6 +556,11 @@ mod tests {
         }
         assert_eq!(usage.allowed_at(now, &zone, &LIMITS), now);
         assert_eq!(usage.today_of(now, &zone, &LIMITS).0.begun, 0);
+
+        let over = OverCall { used_up: true, claimed_at: now, ..over(Outcome::CapacityLimited, None) };
+        usage.begin(now, &zone, &LIMITS);
+        usage.end(now, &zone, &LIMITS, &over);
+        assert_eq!(usage.allowed_at(now, &zone, &LIMITS), now + HOUR, "the provider has limits of its own");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use dialpool_domain::call::{Call, CallReport, CallState};
 use dialpool_domain::callback::NotPromised;
 use dialpool_domain::contact::{Contact, ContactState};
 use dialpool_domain::event::{Aggregate, CallOver, Cause, EventData};
-use dialpool_domain::outcome::{Outcome, carrier_refused};
+use dialpool_domain::outcome::{Outcome, carrier_refused, number_used_up};
 use dialpool_domain::pool::{AFTER_APPOINTMENT, ReleaseReason};
 use dialpool_domain::retry::{self, DoneReason, HoldAfter, Next, RetryPolicy};
 use dialpool_domain::time::Duration;
@@ -219,6 +219,7 @@ impl Store {
             outcome: consequences.outcome,
             talked,
             carrier_refused: report.ended_reason.as_deref().is_some_and(carrier_refused),
+            used_up: report.ended_reason.as_deref().is_some_and(number_used_up),
             claimed_at: around.call.claimed_at,
         };
         let (number, told) = around.number.clone().with_call_over(ended_at, &around.company, &over);
