@@ -319,6 +319,11 @@ pub async fn with_numbers(world: &World, count: u32) {
     world.add_numbers(&numbers.iter().map(String::as_str).collect::<Vec<_>>()).await;
 }
 
+/// A talk of which nothing comes: the person hangs up.
+pub fn talk_of(talk: Duration) -> Ending {
+    Ending::Answered { talk, customer_hangs_up: true, opted_out: false, booked: false, call_again: None }
+}
+
 /// What a person does who is called.
 pub fn script(ending: Ending) -> Script {
     Script { ring: Duration::from_secs(4), ending }

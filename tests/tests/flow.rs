@@ -4,7 +4,7 @@ use dialpool::audit::Stage;
 use dialpool::simulator::Ending;
 use dialpool_domain::CallId;
 use dialpool_domain::time::Duration;
-use dialpool_tests::{World, script};
+use dialpool_tests::{World, script, talk_of};
 use serde_json::{Value, json};
 
 const LEAD: &str = "+14155550150";
@@ -16,6 +16,16 @@ fn talk() -> Ending {
         customer_hangs_up: true,
         opted_out: false,
         booked: true,
+        call_again: None,
+    }
+}
+
+fn opt_out() -> Ending {
+    Ending::Answered {
+        talk: Duration::from_secs(20),
+        customer_hangs_up: true,
+        opted_out: true,
+        booked: false,
         call_again: None,
     }
 }
@@ -68,14 +78,7 @@ async fn a_lead_is_called_once_from_its_number_and_the_outcome_is_taken_in() {
 
 #[tokio::test(start_paused = true)]
 async fn who_opts_out_in_a_call_is_never_called_again_and_the_number_is_free() {
-    let ending = Ending::Answered {
-        talk: Duration::from_secs(20),
-        customer_hangs_up: true,
-        opted_out: true,
-        booked: false,
-        call_again: None,
-    };
-    let world = world(ending).await;
+    let world = world(opt_out()).await;
 
     world.campaign(2, CONTACTS).await;
     world.pass(Duration::from_mins(5)).await;
@@ -94,14 +97,7 @@ async fn who_opts_out_in_a_call_is_never_called_again_and_the_number_is_free() {
 async fn an_opt_out_is_not_missed_when_a_silent_call_is_looked_up_as_soon_as_it_is_over() {
     let world = World::with(|settings| {
         settings.simulator.webhook_loss_rate = 1.0;
-        let ending = Ending::Answered {
-            talk: Duration::from_secs(20),
-            customer_hangs_up: true,
-            opted_out: true,
-            booked: false,
-            call_again: None,
-        };
-        settings.simulator.scripts.insert(LEAD.parse().expect("a number"), script(ending));
+        settings.simulator.scripts.insert(LEAD.parse().expect("a number"), script(opt_out()));
     })
     .await;
     world.add_numbers(&["+14155550101"]).await;
@@ -131,14 +127,7 @@ async fn an_opt_out_is_not_missed_when_a_silent_call_is_looked_up_as_soon_as_it_
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_the_provider_never_ends_gives_its_line_back() {
-    let ending = Ending::Answered {
-        talk: Duration::from_hours(9),
-        customer_hangs_up: true,
-        opted_out: false,
-        booked: false,
-        call_again: None,
-    };
-    let world = world(ending).await;
+    let world = world(talk_of(Duration::from_hours(9))).await;
     let id = world.campaign(1, CONTACTS).await;
     world.pass(Duration::from_hours(1)).await;
     let path = format!("/v1/campaigns/{id}");
@@ -158,14 +147,7 @@ async fn a_call_that_the_provider_never_ends_gives_its_line_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_number_whose_calls_are_hung_up_on_sight_is_known_by_it() {
-    let ending = Ending::Answered {
-        talk: Duration::from_secs(3),
-        customer_hangs_up: true,
-        opted_out: false,
-        booked: false,
-        call_again: None,
-    };
-    let world = world(ending).await;
+    let world = world(talk_of(Duration::from_secs(3))).await;
     world.campaign(1, CONTACTS).await;
     world.pass(Duration::from_mins(10)).await;
 

@@ -1,21 +1,14 @@
 //! Who may say what of a call: a webhook is taken from those who prove that they may send it.
 
-use dialpool::simulator::Ending;
 use dialpool_domain::time::Duration;
-use dialpool_tests::{World, script, with_numbers};
+use dialpool_tests::{World, script, talk_of, with_numbers};
 use serde_json::{Value, json};
 
 #[tokio::test(start_paused = true)]
 async fn the_secret_that_a_call_carries_opens_news_of_that_call_and_nothing_else() {
     let phones = ["+16465550100", "+16465550101"];
     let world = World::with(|settings| {
-        let talk = Ending::Answered {
-            talk: Duration::from_mins(4),
-            customer_hangs_up: true,
-            opted_out: false,
-            booked: false,
-            call_again: None,
-        };
+        let talk = talk_of(Duration::from_mins(4));
         let scripts = phones.map(|phone| (phone.parse().expect("a number"), script(talk)));
         settings.simulator.scripts.extend(scripts);
     })

@@ -36,7 +36,7 @@ const LONGEST_VALUE: usize = 1_000;
 const MOST_CALLS: u64 = 1_000_000_000;
 
 /// Rows written at the same time.
-const AT_ONCE: usize = 16;
+pub(crate) const AT_ONCE: usize = 16;
 
 /// A row that was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -14,9 +14,7 @@ use serde::Serialize;
 
 use crate::ControlApi;
 use crate::assistants::not_sent;
-
-/// Numbers written at the same time.
-const AT_ONCE: usize = 16;
+use crate::imports::AT_ONCE;
 
 /// What the provider says of the numbers in service.
 #[derive(Debug, Serialize)]

@@ -650,15 +650,12 @@ fn consequences(
         // What the provider lost may have rung: the longest wait is the safe one.
         | CallState::TimedOut => Outcome::Other,
     });
-    let taken_back = around.call.withdrawn_at.is_some() && report.started_at.is_none();
+    let taken_back =
+        outcome == Outcome::Canceled && around.call.withdrawn_at.is_some() && report.started_at.is_none();
     let outcome = match around.call.call_state {
         // Before anybody was called, whoever reports it first.
-        CallState::Intent | CallState::Unknown | CallState::Accepted
-            if taken_back && outcome == Outcome::Canceled =>
-        {
-            Outcome::NotPlaced
-        }
-        CallState::Ringing if taken_back && outcome == Outcome::Canceled => Outcome::NoAnswer,
+        CallState::Intent | CallState::Unknown | CallState::Accepted if taken_back => Outcome::NotPlaced,
+        CallState::Ringing if taken_back => Outcome::NoAnswer,
         _ => outcome,
     };
     let mut attempts = around.contact.attempts.clone();
