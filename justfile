@@ -11,11 +11,11 @@ lint:
 
 # N seeded schedules of faults over the whole flow.
 faults N="10000":
-    DIALPOOL_FAULT_SCHEDULES={{N}} RUST_LOG=off cargo test -p dialpool-tests --test specification faults:: -- --nocapture
+    DIALPOOL_FAULT_SCHEDULES={{N}} RUST_LOG=off cargo test --workspace --test specification faults:: -- --nocapture
 
 # One schedule again.
 fault SEED:
-    DIALPOOL_FAULT_SEED={{SEED}} RUST_LOG=off cargo test -p dialpool-tests --test specification faults:: -- --nocapture
+    DIALPOOL_FAULT_SEED={{SEED}} RUST_LOG=off cargo test --workspace --test specification faults:: -- --nocapture
 
 # The pool and the flow on AWS's DynamoDB Local.
 conformance:

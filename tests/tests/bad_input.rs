@@ -112,7 +112,7 @@ async fn a_webhook_that_nobody_understands_is_kept_for_a_human() {
 #[tokio::test(start_paused = true)]
 async fn rows_that_cannot_be_read_are_reported_and_the_others_are_taken() {
     let world = World::new().await;
-    let csv = "number,vapi_id,state\n+14155550101,pn-1,CA\nnonsense,pn-2,CA\n+14155550103,pn-3\n";
+    let csv = "number,vapi_id,state\n+14155550101,pn-1,CA\nnonsense,pn-2,CA\n+14155550103,pn-3,CA,x\n";
 
     let dry = world.send_csv("/v1/numbers/import?dry_run=true", csv).await;
     let before = world.send("GET", "/v1/numbers", Value::Null).await;

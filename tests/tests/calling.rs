@@ -200,6 +200,114 @@ async fn a_switch_of_a_state_stops_the_calls_there_and_no_others() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_not_called_for_a_switch_takes_no_number_from_who_is() {
+    let world = World::with(|settings| settings.simulator.answer_rate = 1.0).await;
+    with_numbers(&world, 2).await;
+    let stop = json!({ "state": "NJ", "reason": "a new law" });
+    assert_eq!(world.send("PUT", "/v1/stops", stop).await.status, 200);
+    let jersey: String = (0..20).map(|n| format!("+1201555{:04},jersey-{n}\n", 100 + n)).collect();
+
+    world.campaign(4, &format!("phone,lead\n{jersey}+16465550100,york\n")).await;
+    world.pass(Duration::from_mins(5)).await;
+
+    assert_eq!(claims(&world).await.len(), 1);
+    let pool = world.send("GET", "/v1/pool", Value::Null).await.json;
+    assert_eq!(pool["assigned"], 1, "{pool}");
+}
+
+/// Two people are not at home in the evening, and keep the only two numbers for their next call. In the morning they and those who were
+/// not called yet may be called from the same moment on.
+#[tokio::test(start_paused = true)]
+async fn in_the_morning_those_are_called_whose_numbers_are_kept_for_them() {
+    let world = World::starting("2026-03-02T23:30:00Z", |settings| {
+        settings.simulator.answer_rate = 0.0;
+        settings.simulator.voicemail_rate = 0.0;
+        settings.simulator.busy_rate = 0.0;
+    })
+    .await;
+    with_numbers(&world, 2).await;
+
+    world.campaign(4, &people(0, 30)).await;
+    world.pass(Duration::from_hours(14)).await;
+
+    let opens: Timestamp = "2026-03-03T13:00:00Z".parse().expect("a moment");
+    let times: Vec<Timestamp> = claims(&world).await.into_iter().map(|(_, at)| at).collect();
+    let (evening, morning): (Vec<_>, Vec<_>) = times.into_iter().partition(|at| *at < opens);
+    assert_eq!((evening.len(), morning.len()), (2, 2), "{evening:?} {morning:?}");
+    assert_eq!(world.violations(Stage::UnderWay).await, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lowered_cap_holds_for_the_next_call_and_calls_under_way_go_on() {
+    let world = waiting_at_provider().await;
+    with_numbers(&world, 8).await;
+    let campaign = world.campaign(4, &people(0, 8)).await;
+    world.pass(Duration::from_secs(2)).await;
+    let path = format!("/v1/campaigns/{campaign}");
+
+    let lowered = world.send("PATCH", &path, json!({ "cap": 1 })).await;
+    let again = world.send("PATCH", &path, json!({ "cap": 1 })).await;
+    let refused = [json!({ "cap": 51 }), json!({}), json!({ "cap": 2, "assistant_id": "a-2" })];
+    for request in refused {
+        assert_eq!(world.send("PATCH", &path, request).await.wrong_fields(), ["cap"]);
+    }
+    world.pass(Duration::from_hours(1)).await;
+
+    assert_eq!((lowered.status, &lowered.json["cap"], again.json), (200, &json!(1), lowered.json.clone()));
+    let times: Vec<Timestamp> = claims(&world).await.into_iter().map(|(_, at)| at).collect();
+    assert_eq!(times.len(), 8);
+    for pair in times[4..].windows(2) {
+        assert!(pair[1].since(pair[0]) >= Duration::from_secs(30), "{times:?}");
+    }
+    assert!(world.is_over().await);
+    assert_eq!(world.violations(Stage::Finished).await, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_completed_campaign_runs_again_for_new_contacts_and_only_for_them() {
+    let world = World::with(|settings| settings.simulator.answer_rate = 1.0).await;
+    with_numbers(&world, 4).await;
+    let campaign = world.campaign(4, &people(0, 2)).await;
+    world.pass(Duration::from_mins(30)).await;
+    let contacts = format!("/v1/campaigns/{campaign}/contacts");
+    let status = async || {
+        world.send("GET", &format!("/v1/campaigns/{campaign}"), Value::Null).await.json["status"].clone()
+    };
+
+    let known = world.send_csv(&contacts, &people(0, 2)).await.json;
+    let after_known = status().await;
+    let would = world.send_csv(&format!("{contacts}?dry_run=true"), &people(1, 2)).await.json;
+    let added = world.send_csv(&contacts, &people(1, 2)).await.json;
+    let after_added = status().await;
+    world.pass(Duration::from_mins(30)).await;
+
+    assert_eq!((&known["added"], &known["known"], after_known), (&json!(0), &json!(2), json!("completed")));
+    let skipped = json!([{ "line": 2, "field": "phone", "reason": "is in the campaign already" }]);
+    assert_eq!((&would["added"], &would["skipped"]), (&json!(1), &skipped));
+    assert_eq!((&added["added"], &added["skipped"], after_added), (&json!(1), &skipped, json!("running")));
+    assert_eq!((claims(&world).await.len(), status().await), (3, json!("completed")));
+    assert_eq!(world.violations(Stage::Finished).await, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_campaign_whose_only_number_is_taken_out_of_service_is_paused() {
+    let world = World::with(|settings| settings.simulator.answer_rate = 1.0).await;
+    with_numbers(&world, 2).await;
+    let request = json!({
+        "name": "Test", "assistant_id": "a-1", "consent_required": "none", "from_number": "+12125550100",
+    });
+    let campaign = make(&world, request, &people(0, 3)).await;
+    world.pass(Duration::from_mins(5)).await;
+
+    let retired = world.send("POST", "/v1/numbers/+12125550100/retire", Value::Null).await;
+    world.pass(Duration::from_mins(30)).await;
+
+    assert_eq!(retired.status, 200, "{retired:?}");
+    let found = world.send("GET", &format!("/v1/campaigns/{campaign}"), Value::Null).await.json;
+    assert_eq!((&found["status"], &found["contacts_open"]), (&json!("paused"), &json!(2)), "{found}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_operator_stops_everybody_and_a_company_cannot() {
     let world = World::new().await;
     with_numbers(&world, 4).await;

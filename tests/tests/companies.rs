@@ -146,6 +146,8 @@ async fn a_setting_out_of_its_bounds_is_named_and_changes_nothing() {
         (json!({ "thresholds": { "sick": 60 } }), "thresholds.sick"),
         (json!({ "thresholds": { "utilisation": [90, 80] } }), "thresholds.utilisation"),
         (json!({ "thresholds": { "rest_days": 400 } }), "thresholds.rest_days"),
+        (json!({ "retry": { "attempts": 0 } }), "retry.attempts"),
+        (json!({ "retry": { "busy_min": 0 } }), "retry.busy_min"),
         (json!({ "hold_hours": 169 }), "hold_hours"),
         (json!({ "zone": "Mars/Olympus" }), "zone"),
     ] {
@@ -153,6 +155,30 @@ async fn a_setting_out_of_its_bounds_is_named_and_changes_nothing() {
         assert_eq!((refused.status, refused.wrong_fields()), (422, vec![field]), "{refused:?}");
     }
     assert_eq!(world.send("GET", "/v1/company", Value::Null).await.json, before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_not_reached_is_called_again_when_and_as_often_as_the_company_wants() {
+    let world = World::with(|settings| {
+        settings.simulator.answer_rate = 0.0;
+        settings.simulator.voicemail_rate = 0.0;
+        settings.simulator.busy_rate = 1.0;
+    })
+    .await;
+    world.add_numbers(&["+12125550100"]).await;
+    let retry = json!({ "attempts": 2, "spacing_min": 30, "busy_min": 40 });
+    let changed = world.send("PATCH", "/v1/company", json!({ "retry": retry })).await.json;
+
+    let campaign = world.campaign(1, "phone,lead\n+16465550100,lead-1\n").await;
+    world.pass(Duration::from_hours(3)).await;
+
+    assert_eq!((&changed["retry"]["attempts"], &changed["retry"]["no_answer_min"]), (&json!(2), &json!(240)));
+    let found = world.send("GET", &format!("/v1/campaigns/{campaign}/contacts"), Value::Null).await.json;
+    let contact = &found["contacts"][0];
+    assert_eq!(
+        (&contact["done"], contact["attempts"].as_array().map(Vec::len)),
+        (&json!("attempts_used_up"), Some(2))
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,7 +18,9 @@ async fn every_event_on_the_bus_is_as_its_schema_says() {
     let numbers: Vec<String> = (101..=112).map(|n| format!("+1415555{n:04}")).collect();
     world.add_numbers(&numbers.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let rows: String = (110..130).map(|n| format!("+1415555{n:04},lead-{n}\n")).collect();
-    world.campaign(3, &format!("phone,lead\n{rows}")).await;
+    let campaign = world.campaign(3, &format!("phone,lead\n{rows}")).await;
+    let cap = serde_json::json!({ "cap": 5 });
+    assert_eq!(world.send("PATCH", &format!("/v1/campaigns/{campaign}"), cap).await.status, 200);
     world.pass(Duration::from_hours(24)).await;
 
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../events/schemas");
@@ -41,6 +43,7 @@ async fn every_event_on_the_bus_is_as_its_schema_says() {
         "call.ended",
         "call.unknown",
         "contact.finished",
+        "campaign.cap_changed",
     ] {
         assert!(seen.contains_key(kind), "{kind} did not happen: {seen:?}");
     }

@@ -10,7 +10,6 @@ use dialpool_domain::law::{LegalBasis, OpenWindow, candidate_zones};
 use dialpool_domain::outcome::Outcome;
 use dialpool_domain::place::Place;
 use dialpool_domain::pool::{CLOCK_SKEW, Hold, Tier};
-use dialpool_domain::retry::RetryPolicy;
 use dialpool_domain::rules::{Frequency, Rules};
 use dialpool_domain::time::Duration;
 use dialpool_domain::usage::{Label, Limits};
@@ -194,7 +193,6 @@ impl Run {
             provider_call_id: Some("call-1"),
             report: &report,
             told: Told::All,
-            policy: &RetryPolicy::default(),
             hasher: &hasher,
         };
         let ended = self.world.store().end_call(&self.world.cause(), &settlement).await;

@@ -135,11 +135,17 @@ async fn who_waits_gets_the_number_that_comes_free_the_first_that_came_first() {
     let world = World::new().await;
     world.add_numbers(&NUMBERS[..1]).await;
     let Assigned::Granted(hold, _) = world.assign("lead-1").await else { panic!() };
-    for lead in ["lead-2", "lead-3", "lead-2"] {
+    for lead in ["lead-0", "lead-2", "lead-3", "lead-2"] {
         let waits = world.send("POST", "/v1/assignments", json!({ "lead": lead, "wait": true })).await;
         assert_eq!(waits.status, 202, "{waits:?}");
         world.pass(Duration::from_secs(5)).await;
     }
+    let stop = json!({
+        "trigger": "message_received", "id": "m-1", "lead": "lead-0", "phone": "+16465550100", "channel": "sms",
+        "text": "STOP",
+    });
+    assert!(world.send("POST", "/v1/decisions", stop).await.status < 300);
+    world.pass(Duration::from_secs(5)).await;
     let waiting = world.send("GET", "/v1/waiting", Value::Null).await;
     let leads: Vec<_> = waiting.json["waiting"].as_array().unwrap().iter().map(|row| &row["lead"]).collect();
     assert_eq!(leads, [&json!("lead-2"), &json!("lead-3")]);

@@ -14,7 +14,8 @@ use dialpool_domain::rules::Frequency;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{AssignmentId, CallId, CampaignId, PhoneNumber, Timestamp, TraceId};
 use dialpool_dynamo::{
-    Assigned, Changed, Claim, Claimed, Commanded, Ended, Lines, LinesInUse, Moved, Request, Settlement, Told,
+    Assigned, Changed, Claim, Claimed, Commanded, Ended, Lines, LinesInUse, Moved, Request, Settlement,
+    Standing, Told,
 };
 use dialpool_providers::vapi::{NewCall, PlaceCall, RefusalKind};
 use dialpool_runtime::jobs::DialJob;
@@ -86,7 +87,7 @@ impl CallDispatcher {
             return self.hand_on(&lines, campaign_id, trace_id).await;
         };
         if self.only_refused(&campaign).await? {
-            self.pause_refused(&campaign, trace_id).await?;
+            self.pause(&campaign, trace_id, "the provider began none of its last calls").await?;
             return self.hand_on(&lines, campaign_id, trace_id).await;
         }
         if due.is_empty() || lines.stopped().is_some() {
@@ -103,7 +104,7 @@ impl CallDispatcher {
             // The pacer comes again.
             return Ok(());
         }
-        match self.dial_one(&campaign, &due, pass, trace_id).await? {
+        match self.dial_one(&campaign, &due, &lines, pass, trace_id).await? {
             Tried::Dialed => {
                 if lines.awaits(campaign_id) {
                     self.store.waits_no_longer(&self.line.account, campaign_id).await?;
@@ -117,6 +118,10 @@ impl CallDispatcher {
                 self.ask_for_dial(campaign_id, trace_id, Duration::from_secs(1)).await
             }
             Tried::Refused => Ok(()),
+            Tried::NoNumber if self.has_lost_its_number(&campaign).await? => {
+                self.pause(&campaign, trace_id, "its number is out of service").await?;
+                self.hand_on(&lines, campaign_id, trace_id).await
+            }
             Tried::Passed | Tried::NoNumber | Tried::Full => {
                 self.hand_on(&lines, campaign_id, trace_id).await
             }
@@ -139,16 +144,22 @@ impl CallDispatcher {
         Ok(true)
     }
 
-    /// Leaves the rest of its contacts their chances.
-    async fn pause_refused(&self, campaign: &Campaign, trace_id: &TraceId) -> Result<(), DispatchError> {
-        let (id, cause) = (&campaign.id, &self.cause(trace_id));
-        let pause = CampaignCommand::Pause;
-        let paused = self.store.command_campaign(cause, &campaign.company, id, pause).await?;
+    /// Leaves the rest of its contacts their chances, and tells why.
+    async fn pause(&self, campaign: &Campaign, trace_id: &TraceId, why: &str) -> Result<(), DispatchError> {
+        let (id, company, cause) = (&campaign.id, &campaign.company, &self.cause(trace_id));
+        let paused = self.store.command_campaign(cause, company, id, CampaignCommand::Pause).await?;
         if let Commanded::Done(_) = paused {
             // `RefusedCampaignAlarm` counts these lines by their first words.
-            error!(campaign.id = %id, "refused campaign {id} is paused: the provider began none of its last calls");
+            error!(company = %company, campaign.id = %id, "refused campaign {id} of {company} is paused: {why}");
         }
         Ok(())
+    }
+
+    /// Whether the only number that a campaign calls from is out of service.
+    async fn has_lost_its_number(&self, campaign: &Campaign) -> Result<bool, DispatchError> {
+        let Some(number) = &campaign.from_number else { return Ok(false) };
+        let number = self.store.number(&campaign.company, number).await?;
+        Ok(number.is_none_or(|number| number.standing(self.start.clock.now()) == Standing::Retired))
     }
 
     /// Dials the first of the contacts that can be.
@@ -156,13 +167,19 @@ impl CallDispatcher {
         &self,
         campaign: &Campaign,
         due: &[PhoneNumber],
+        account: &LinesInUse,
         pass: Pass,
         trace_id: &TraceId,
     ) -> Result<Tried, DispatchError> {
-        for phone in due {
-            match self.try_contact(campaign, phone, pass, trace_id).await? {
+        for (nth, phone) in due.iter().enumerate() {
+            match self.try_contact(campaign, phone, account, pass, trace_id).await? {
                 Tried::Passed => {}
-                Tried::NoNumber => return self.dial_one_that_holds_a_number(campaign, pass, trace_id).await,
+                Tried::NoNumber => {
+                    let behind = &due[nth..];
+                    return self
+                        .dial_one_that_holds_a_number(campaign, behind, account, pass, trace_id)
+                        .await;
+                }
                 tried @ (Tried::Dialed | Tried::NoLine | Tried::Full | Tried::Refused) => return Ok(tried),
             }
         }
@@ -187,27 +204,34 @@ impl CallDispatcher {
         }
     }
 
-    /// No number is free. Contacts that fell due last are retries: their leads may hold a number still.
+    /// No number is free. The leads of contacts that go ahead may hold one still; who does not goes ahead no more.
     async fn dial_one_that_holds_a_number(
         &self,
         campaign: &Campaign,
+        due: &[PhoneNumber],
+        account: &LinesInUse,
         pass: Pass,
         trace_id: &TraceId,
     ) -> Result<Tried, DispatchError> {
         let now = self.start.clock.now();
-        for phone in self.store.contacts_due_last(now, &campaign.id, CONTACTS_PER_JOB).await? {
-            let Some(contact) = self.store.contact(&campaign.id, &phone).await? else {
+        let mut others = false;
+        for phone in due {
+            let Some(contact) = self.store.contact(&campaign.id, phone).await? else {
                 continue;
             };
             if self.store.hold_of(now, &campaign.company, &contact.lead).await?.is_none() {
+                if contact.goes_ahead && contact.promised_for.is_none() {
+                    // Behind it there may be one that does hold a number.
+                    others |= self.store.file_with_others(&campaign.id, &contact).await?;
+                }
                 continue;
             }
-            match self.try_contact(campaign, &phone, pass, trace_id).await? {
+            match self.try_contact(campaign, phone, account, pass, trace_id).await? {
                 Tried::Passed | Tried::NoNumber => {}
                 tried @ (Tried::Dialed | Tried::NoLine | Tried::Full | Tried::Refused) => return Ok(tried),
             }
         }
-        Ok(Tried::NoNumber)
+        Ok(if others { Tried::Passed } else { Tried::NoNumber })
     }
 
     pub(crate) async fn ask_for_dial(
@@ -224,6 +248,7 @@ impl CallDispatcher {
         &self,
         campaign: &Campaign,
         phone: &PhoneNumber,
+        account: &LinesInUse,
         pass: Pass,
         trace_id: &TraceId,
     ) -> Result<Tried, DispatchError> {
@@ -257,6 +282,11 @@ impl CallDispatcher {
         let Some((basis, frequency)) = self.lawful(cause, campaign, &contact, &person).await? else {
             return Ok(Tried::Passed);
         };
+        if [account, &lines].iter().any(|lines| lines.stop_one_of(&basis.states)) {
+            // Before it gets a number, which others can use.
+            self.store.defer_contact(&campaign.id, &contact, cause.at + WAIT_FOR_OPERATOR).await?;
+            return Ok(Tried::Passed);
+        }
         let assignment_id = AssignmentId::new(cause.at, self.start.entropy.next_u128());
         let place = contact.address.place(&contact.phone);
         // The only number is not kept for a lead whose call could not be claimed.
@@ -422,7 +452,8 @@ impl CallDispatcher {
         let assignment = self.store.assignment(company, &hold.assignment_id).await?;
         let booked = assignment.is_some_and(|assignment| assignment.appointment_at.is_some());
         if booked || until.since(cause.at) <= SHORT_REST {
-            self.store.defer_contact(&campaign.id, contact, until).await?;
+            // What keeps the number from calling may be over sooner than it says.
+            self.store.defer_contact(&campaign.id, contact, until.min(cause.at + SHORT_REST)).await?;
         } else {
             let resting = ReleaseReason::NumberResting;
             let _: Changed = self.store.release(cause, company, &hold.assignment_id, resting).await?;
@@ -461,9 +492,17 @@ impl CallDispatcher {
         };
         let answer = self.vapi.place_call(&request).await;
         let cause = &self.cause(&cause.trace_id);
-        if let Some(fault) = is_fault(&answer) {
+        let fault = is_fault(&answer);
+        // First what became of the call: until that is written down nobody can take it back.
+        let placed = self.answered(cause, call, answer).await;
+        if let Some(fault) = fault {
             self.note_provider(cause, fault).await?;
         }
+        placed
+    }
+
+    /// Writes the provider's answer down. Answers whether the provider has the call, or may.
+    async fn answered(&self, cause: &Cause, call: &Call, answer: PlaceCall) -> Result<bool, DispatchError> {
         match answer {
             PlaceCall::Accepted { provider_call_id } => {
                 info!(call.id = %call.id, "call {} is {provider_call_id} at the provider", call.id);
@@ -530,7 +569,6 @@ impl CallDispatcher {
             provider_call_id: None,
             report: &report,
             told: Told::All,
-            policy: &self.policy,
             hasher: &self.hasher,
         };
         match self.store.end_call(cause, &settlement).await? {
@@ -549,25 +587,17 @@ impl CallDispatcher {
         report: &CallReport,
         told: Told,
     ) -> Result<(), DispatchError> {
-        let settlement = Settlement {
-            call_id,
-            state,
-            provider_call_id,
-            report,
-            told,
-            policy: &self.policy,
-            hasher: &self.hasher,
-        };
+        let settlement = Settlement { call_id, state, provider_call_id, report, told, hasher: &self.hasher };
         match self.store.end_call(cause, &settlement).await? {
-            Ended::Applied { call, .. } | Ended::AlreadyOver(call) => {
+            Ended::Applied { call } => {
                 if call.report.outcome == Some(Outcome::Other) {
                     // `UnknownEndedReasonAlarm` counts these lines by their first words.
                     warn!(call.id = %call.id, "unknown ended reason {:?} of call {}", call.report.ended_reason, call.id);
                 }
-                let job =
-                    DialJob::Dial { campaign_id: call.campaign_id.clone(), trace_id: cause.trace_id.clone() };
-                self.dial_queue.send(&job, Duration::ZERO).await?;
-                Ok(())
+                self.ask_for_dial(&call.campaign_id, &cause.trace_id, Duration::ZERO).await
+            }
+            Ended::AlreadyOver(call) => {
+                self.ask_for_dial(&call.campaign_id, &cause.trace_id, Duration::ZERO).await
             }
             Ended::OtherCall { known } => Err(DispatchError::SecondCall { call: call_id.clone(), known }),
             Ended::GoesOn | Ended::NotFound => Ok(()),

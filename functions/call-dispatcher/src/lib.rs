@@ -17,7 +17,6 @@ mod settle;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use dialpool_domain::event::Cause;
-use dialpool_domain::retry::RetryPolicy;
 use dialpool_domain::rules::Rules;
 use dialpool_domain::{TraceId, call};
 use dialpool_dynamo::{LineLimits, Lines, PhoneHasher, Store, StoreError};
@@ -40,7 +39,6 @@ pub struct CallDispatcher {
     line: LineLimits,
     hasher: PhoneHasher,
     rules: &'static Rules,
-    policy: RetryPolicy,
 }
 
 /// A job could not be carried out; the queue brings it again.
@@ -84,7 +82,6 @@ impl CallDispatcher {
             line: LineLimits { account: "vapi".to_owned(), outbound: outbound_lines(concurrency) },
             hasher: start.phone_hasher()?,
             rules: Rules::united_states(),
-            policy: RetryPolicy::default(),
             start: start.clone(),
         };
         dispatcher.store.open_lines(&dispatcher.account()).await?;

@@ -66,28 +66,37 @@ impl CallDispatcher {
     pub(crate) async fn withdraw(&self, call_id: &CallId, trace_id: &TraceId) -> Result<(), DispatchError> {
         let Some(call) = self.store.call(call_id).await? else { return Ok(()) };
         let cause = &self.cause(trace_id);
-        let again = async || {
+        let again = async |after: Duration| {
             if cause.at < call.start_by {
                 let job = DialJob::Withdraw { call_id: call_id.clone(), trace_id: trace_id.clone() };
-                self.dial_queue.send(&job, WITHDRAW_AGAIN_AFTER).await?;
+                self.dial_queue.send(&job, after).await?;
             }
             Ok::<(), DispatchError>(())
         };
         if matches!(call.state, CallState::Intent | CallState::Unknown) {
-            return again().await;
+            return again(WITHDRAW_AGAIN_AFTER).await;
         }
         let Some(provider_call_id) = &call.provider_call_id else { return Ok(()) };
-        let Some(tried_before) = self.store.begin_withdrawal(cause.at, call_id).await? else {
-            return Ok(());
+        let tried_before = match self.store.begin_withdrawal(cause.at, call_id).await {
+            Ok(Some(tried_before)) => tried_before,
+            Ok(None) => return Ok(()),
+            // The queue gives a message that failed again only when the call may have begun.
+            Err(error) => {
+                warn!(call.id = %call_id, "failed to begin to withdraw call {call_id}: {error}");
+                return again(WITHDRAW_AGAIN_AFTER).await;
+            }
         };
         match self.vapi.withdraw(provider_call_id).await {
             Ok(Withdrawn::Done) => self.withdrawn(cause, &call).await,
             // The answer to the first try was lost: what was deleted is not there.
             Ok(Withdrawn::NotFound) if tried_before => self.withdrawn(cause, &call).await,
-            Ok(Withdrawn::Begun | Withdrawn::NotFound) => Ok(()),
+            Ok(Withdrawn::Begun) => Ok(()),
+            Ok(Withdrawn::Waits) => again(WITHDRAW_AGAIN_AFTER).await,
+            // So soon after it was accepted that may be a provider behind itself: later it is proof.
+            Ok(Withdrawn::NotFound) => again(ASK_AGAIN_AFTER).await,
             Err(error) => {
                 warn!(call.id = %call_id, "failed to withdraw call {call_id}: {error}");
-                again().await
+                again(WITHDRAW_AGAIN_AFTER).await
             }
         }
     }
@@ -105,7 +114,6 @@ impl CallDispatcher {
             provider_call_id: None,
             report: &report,
             told: Told::All,
-            policy: &self.policy,
             hasher: &self.hasher,
         };
         if let Ended::Applied { call } = self.store.end_withdrawn(cause, &settlement).await? {
@@ -127,6 +135,11 @@ impl CallDispatcher {
             // What the call was about, an opt-out above all, is there a while after its end.
             let ended_at = call.report.ended_at.or(found.ended_at);
             let all = ended_at.is_some_and(|at| asked_at.since(at) >= REPORT_WITHIN);
+            let waited = asked_at.since(call.claimed_at) >= HELD_THROUGH_CALL;
+            if found.ended_reason.is_none() && !call.state.is_over() && !all && !waited {
+                // How it ended decides whether the person is called again.
+                return self.look_again(&call.id, &cause.trace_id, ASK_AGAIN_AFTER).await;
+            }
             let told = if all { Told::All } else { Told::End };
             return self.end(cause, &call.id, state, Some(&found.id), &found.report(), told).await;
         }

@@ -8,11 +8,12 @@ use dialpool_domain::consent::{Consent, ConsentKind, ConsentRequired};
 use dialpool_domain::contact::{Address, ContactState};
 use dialpool_domain::dialable::{self, Callee, Verdict};
 use dialpool_domain::place::State as Region;
+use dialpool_domain::pool::HoldHours;
 use dialpool_domain::preflight::{Estimate, Preflight, done_at};
 use dialpool_domain::rules::Rules;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CampaignId, CompanyId, PhoneNumber, Timestamp, Usd};
-use dialpool_dynamo::{Company, Consented, Lines, LinesInUse, PhoneHasher, Store, StoreError};
+use dialpool_dynamo::{Company, Consented, Lines, LinesInUse, PhoneHasher, Standing, Store, StoreError};
 use dialpool_runtime::http::{Api, Body, Caller, IdIn, Operator, Parameters, Problem};
 use dialpool_runtime::jobs::DialJob;
 use serde::{Deserialize, Serialize};
@@ -224,8 +225,19 @@ pub struct LookedAhead {
     /// What was found.
     #[serde(flatten)]
     pub found: Preflight,
+    /// What there is to call from.
+    pub numbers: CanCall,
     /// What one call to each takes.
     pub estimate: Estimate,
+}
+
+/// The numbers of a pool that can call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct CanCall {
+    /// In service, and known to the provider.
+    pub in_service: u32,
+    /// Of these, so many can be had now.
+    pub free: u32,
 }
 
 /// Whom a preflight looks at.
@@ -270,8 +282,9 @@ pub(crate) async fn preflight(
         }
     }
     let company = store.company(&caller.company).await?.ok_or_else(|| Problem::not_found("company"))?;
-    let Campaign { cap, policy, .. } = campaign;
-    let plan = Plan { company: &company, cap, consent_required: policy.consent_required };
+    let Campaign { cap, policy, .. } = &campaign;
+    let hold = campaign.from_number.is_none().then_some(campaign.hold_hours);
+    let plan = Plan { company: &company, cap: *cap, hold, consent_required: policy.consent_required };
     let mut looked = look_ahead(store, &state.hasher, plan, &ahead, caller.at).await?;
     looked.found.done_or_under_way = others;
     looked.found.contacts += others;
@@ -285,6 +298,8 @@ pub struct Plan<'a> {
     pub company: &'a Company,
     /// Lines at once.
     pub cap: Cap,
+    /// For how long a lead keeps its number; none: all calls are from one number, which goes from lead to lead.
+    pub hold: Option<HoldHours>,
     /// What the people must have agreed to.
     pub consent_required: ConsentRequired,
 }
@@ -329,13 +344,20 @@ pub async fn look_ahead(
         Verdict::Never(..) => None,
     });
     let from: Vec<(Timestamp, usize)> = from.collect();
-    let (calls, lines) = (from.len(), plan.cap.lines().min(plan.company.lines));
+    let numbers = can_call(store, company, now).await?;
+    let (calls, lines) = (from.len(), plan.cap.lines().min(plan.company.lines).min(numbers.in_service));
     let may_call = |nth: usize, at: Timestamp| match judge(nth, at) {
         Verdict::Now(..) => Some(at),
         Verdict::Later(later, _) => Some(later),
         Verdict::Never(..) => None,
     };
     let cost_per_call = usual_cost(store, company).await?;
+    let from = if numbers.in_service == 0 { Vec::new() } else { from };
+    let over = done_at(from.clone(), lines, USUAL_CALL, may_call);
+    let kept = plan.hold.and_then(|hold| {
+        let over = done_at(from, numbers.in_service, hold.duration(), may_call)?;
+        Some(over - hold.duration() + USUAL_CALL)
+    });
     Ok(LookedAhead {
         evaluated_at: now,
         rules_version: rules.version.clone(),
@@ -346,9 +368,21 @@ pub async fn look_ahead(
             seconds_per_call: USUAL_CALL.as_secs(),
             cost_per_call,
             cost: cost_per_call.times(calls),
-            done_at: done_at(from, lines, USUAL_CALL, may_call),
+            done_at: over,
+            done_at_if_kept: kept.max(over),
         },
+        numbers,
     })
+}
+
+async fn can_call(store: &Store, company: &CompanyId, now: Timestamp) -> Result<CanCall, StoreError> {
+    let (mut in_service, mut free) = (0, 0);
+    for number in store.all_numbers(company).await?.iter().filter(|number| number.vapi_id.is_some()) {
+        let standing = number.standing(now);
+        in_service += u32::from(standing != Standing::Retired);
+        free += u32::from(standing == Standing::Available);
+    }
+    Ok(CanCall { in_service, free })
 }
 
 /// What a call of the company cost on the average of its latest campaigns.

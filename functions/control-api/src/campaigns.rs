@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use dialpool_domain::CampaignId;
 use dialpool_domain::campaign::{Campaign, CampaignCommand, CampaignStatus, Cap, NewCampaign, Policy};
 use dialpool_domain::time::Duration;
-use dialpool_dynamo::{AssistantChosen, CampaignMade, Commanded, Standing};
+use dialpool_dynamo::{AssistantChosen, CampaignMade, CapChanged, Commanded, Standing};
 use dialpool_runtime::http::{Api, Body, Caller, IdIn, Parameters, Problem};
 use dialpool_runtime::jobs::DialJob;
 
@@ -118,7 +118,7 @@ fn others_assistant() -> Problem {
     Problem::field("assistant_id", "belongs to another company")
 }
 
-/// Has a campaign that has not begun use another assistant.
+/// Gives a campaign more lines or fewer, or has one that has not begun use another assistant.
 pub(crate) async fn change(
     State(api): State<Api>,
     caller: Caller,
@@ -126,7 +126,22 @@ pub(crate) async fn change(
     Body(request): Body<CampaignChange>,
 ) -> Result<Json<Campaign>, Problem> {
     caller.must_be(request.company.as_ref())?;
-    let assistant = request.assistant_id;
+    let (store, company) = (&api.store, &caller.company);
+    let assistant = match (request.assistant_id, request.cap) {
+        (Some(_), Some(_)) => return Err(Problem::field("cap", "is changed by a request of its own")),
+        (None, None) => return Err(Problem::field("cap", "is missing, and so is assistant_id")),
+        (None, Some(cap)) => {
+            return match store.change_cap(&caller.cause(), company, &id, cap).await? {
+                CapChanged::Done(campaign) => Ok(Json(*campaign)),
+                CapChanged::OneNumber => {
+                    Err(Problem::field("cap", "is 1 where all calls are from one number"))
+                }
+                CapChanged::Over(status) => Err(Problem::conflict(format!("the campaign is {status}"))),
+                CapChanged::NotFound => Err(Problem::not_found("campaign")),
+            };
+        }
+        (Some(assistant), None) => assistant,
+    };
     if assistant.trim().is_empty() || assistant.chars().count() > LONGEST_NAME {
         return Err(Problem::field("assistant_id", "is 1 to 100 characters"));
     }

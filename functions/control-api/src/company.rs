@@ -1,11 +1,14 @@
 //! Companies: the settings of the caller's own; for an operator, all of them.
 
+use std::num::NonZeroU8;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use dialpool_domain::CompanyId;
 use dialpool_domain::place::Zone;
 use dialpool_domain::pool::HoldHours;
+use dialpool_domain::retry::RetryPolicy;
 use dialpool_domain::usage::{Limits, Thresholds};
 use dialpool_dynamo::{Company, PoolSummary};
 use dialpool_runtime::http::{Api, Body, Caller, Operator, Parameters, Problem, issue_api_key};
@@ -16,6 +19,10 @@ const MOST_LINES: u32 = 1_000;
 
 /// The most companies of one answer: the pool of each is read.
 const MOST_COMPANIES: i32 = 50;
+
+/// A contact is called no more often than this, and waits for its next call no longer.
+const MOST_ATTEMPTS: u8 = 20;
+const LONGEST_WAIT_MIN: u32 = 7 * 24 * 60;
 
 /// Rounds of reading the settings and changing them, when others change them at the same time.
 const ROUNDS: u32 = 16;
@@ -34,6 +41,8 @@ pub(crate) struct SettingsRequest {
     limits: LimitsRequest,
     #[serde(default)]
     thresholds: ThresholdsRequest,
+    #[serde(default)]
+    retry: RetryRequest,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -58,6 +67,19 @@ struct ThresholdsRequest {
     utilisation: Option<[u8; 2]>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RetryRequest {
+    attempts: Option<u8>,
+    attempts_per_24_h: Option<u8>,
+    spacing_min: Option<u32>,
+    busy_min: Option<u32>,
+    no_answer_min: Option<u32>,
+    voicemail_min: Option<u32>,
+    provider_failed_min: Option<u32>,
+    provider_failures: Option<u32>,
+}
+
 /// Which companies.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,6 +99,7 @@ pub(crate) struct CompanyView {
     zone: Option<Zone>,
     limits: Limits,
     thresholds: Thresholds,
+    retry: RetryPolicy,
     /// Of 100 calls from its numbers, so many are answered; none: too few calls yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     answer_rate_percent: Option<f64>,
@@ -116,6 +139,7 @@ impl From<Company> for CompanyView {
             zone: company.zone,
             limits: company.limits,
             thresholds: company.thresholds,
+            retry: company.retry,
             answer_rate_percent: company.usual_rate.map(|thousandths| f64::from(thousandths) / 10.0),
         }
     }
@@ -185,7 +209,7 @@ pub(crate) async fn list(
 impl SettingsRequest {
     /// The settings with what is asked for.
     fn apply(&self, company: Company) -> Result<Company, Problem> {
-        let Self { limits, thresholds, .. } = self;
+        let Self { limits, thresholds, retry, .. } = self;
         if self.name.as_ref().is_some_and(|name| name.is_empty() || name.chars().count() > 100) {
             return Err(Problem::field("name", "has 1 to 100 characters"));
         }
@@ -241,6 +265,39 @@ impl SettingsRequest {
                 "is two percentages from 1 to 100, the lower first",
             ));
         }
+        let known = company.retry;
+        let times = |field: &str, asked: Option<u8>, known: NonZeroU8| match asked
+            .map_or(Some(known), NonZeroU8::new)
+        {
+            Some(times) if times.get() <= MOST_ATTEMPTS => Ok(times),
+            _ => Err(Problem::field(field, format!("is 1 to {MOST_ATTEMPTS}"))),
+        };
+        let wait = |field, asked, known| within(field, asked, known, 1, LONGEST_WAIT_MIN);
+        let new_retry = RetryPolicy {
+            attempts: times("retry.attempts", retry.attempts, known.attempts)?,
+            attempts_per_24_h: times(
+                "retry.attempts_per_24_h",
+                retry.attempts_per_24_h,
+                known.attempts_per_24_h,
+            )?,
+            spacing_min: wait("retry.spacing_min", retry.spacing_min, known.spacing_min)?,
+            busy_min: wait("retry.busy_min", retry.busy_min, known.busy_min)?,
+            no_answer_min: wait("retry.no_answer_min", retry.no_answer_min, known.no_answer_min)?,
+            voicemail_min: wait("retry.voicemail_min", retry.voicemail_min, known.voicemail_min)?,
+            provider_failed_min: wait(
+                "retry.provider_failed_min",
+                retry.provider_failed_min,
+                known.provider_failed_min,
+            )?,
+            provider_failures: within(
+                "retry.provider_failures",
+                retry.provider_failures,
+                known.provider_failures,
+                0,
+                MOST_ATTEMPTS.into(),
+            )?,
+            capacity_limited_min: known.capacity_limited_min,
+        };
         Ok(Company {
             label: self.name.clone().unwrap_or(company.label),
             hold_hours: self.hold_hours.unwrap_or(company.hold_hours),
@@ -249,6 +306,7 @@ impl SettingsRequest {
             zone: self.zone.clone().or(company.zone),
             limits: new_limits,
             thresholds: new_thresholds,
+            retry: new_retry,
             ..company
         })
     }

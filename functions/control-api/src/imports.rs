@@ -4,13 +4,16 @@
 //! alone. JSON is an array of objects with the same names. A file that cannot be read at all, or that has too many rows, is refused
 //! as a whole: all of it is judged, while it comes in, before the first row is written.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
+use dialpool_domain::campaign::CampaignStatus;
 use dialpool_domain::consent::{Consent, ConsentKind};
 use dialpool_domain::contact::{Address, NewContact};
 use dialpool_domain::event::Cause;
-use dialpool_domain::place::{AreaCode, Place, State as Region};
+use dialpool_domain::place::{AreaCode, Place, State as Region, Zone};
 use dialpool_domain::pool::{History, HoldHours, NewNumber};
 use dialpool_domain::time::InvalidTimestamp;
 use dialpool_domain::{CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp};
@@ -67,6 +70,8 @@ pub struct Report {
     pub added: u64,
     /// Known before: renewed, for numbers; left alone, for contacts.
     pub known: u64,
+    /// The contacts that were left alone.
+    pub skipped: Vec<RowRefused>,
     /// Not taken.
     pub refused: Vec<RowRefused>,
     /// Nothing was changed: the report says what would be.
@@ -187,19 +192,38 @@ impl Row {
             Some(at) if text.len() - (10 + at) == 3 => text.push_str(":00"),
             Some(_) => {}
         }
-        text.parse().map(Some).map_err(|error: InvalidTimestamp| self.refuse(names, error.to_string()))
+        text.parse().map(Some).map_err(|_: InvalidTimestamp| {
+            self.refuse(names, "is not a day or moment such as 2026-02-20 or 2026-02-20T15:04:05Z")
+        })
+    }
+
+    /// Where the person is: what could not be looked up when the person is to be called is refused.
+    fn address(&self) -> Result<Address, RowRefused> {
+        let zone = self.text(ZONE)?;
+        if zone.as_ref().is_some_and(|zone| Zone::of_united_states(zone).is_none()) {
+            let reason = "is not a time zone of the United States such as America/New_York";
+            return Err(self.refuse(ZONE, reason));
+        }
+        let state: Option<Region> = self.parsed(STATE)?;
+        let mut zip = self.text(ZIP)?;
+        if let Some(zip) = zip.as_mut().filter(|zip| zip.bytes().all(|byte| byte.is_ascii_digit())) {
+            // A spreadsheet drops the zeros before a number.
+            *zip = format!("{zip:0>5}");
+        }
+        if state.is_none() && zip.as_ref().is_some_and(|zip| Region::of_zip(zip).is_none()) {
+            return Err(self.refuse(ZIP, "is no ZIP code of a US state, and no state is given"));
+        }
+        Ok(Address { zone, zip, state })
     }
 
     fn within_limits(&self) -> Result<(), RowRefused> {
-        let long = |cell: &Cell| matches!(cell, Cell::Text(text) if text.chars().count() > LONGEST_VALUE);
-        match self.values.iter().find(|(_, cell)| long(cell)) {
-            Some((name, _)) => Err(RowRefused {
-                line: self.line,
-                field: excerpt(name).into_owned(),
-                reason: format!("has more than {LONGEST_VALUE} characters"),
-            }),
-            None => Ok(()),
+        for (name, cell) in &self.values {
+            let Cell::Text(text) = cell else { continue };
+            if text.chars().count() > LONGEST_VALUE {
+                return Err(self.refuse(&[*name], format!("has more than {LONGEST_VALUE} characters")));
+            }
         }
+        Ok(())
     }
 
     fn refuse(&self, names: &[&str], reason: impl Into<String>) -> RowRefused {
@@ -230,6 +254,41 @@ const LAST_USED: &[&str] = &["last_used", "last_used_at", "last_call_at"];
 const NOTES: &[&str] = &["notes", "comment"];
 const ACTIVE: &[&str] = &["is_active", "active", "enabled"];
 const STATUS: &[&str] = &["status", "number_status"];
+/// Every column that is read; of others nothing is kept.
+const READ: &[&[&str]] = &[
+    PHONE,
+    LEAD,
+    NAME,
+    ZIP,
+    STATE,
+    AREA,
+    ZONE,
+    VAPI,
+    SIGNALWIRE,
+    CONSENT,
+    CONSENT_AT,
+    CONSENT_EVIDENCE,
+    CONSENT_TEXT,
+    CONSENT_EXPIRES,
+    COMPANY,
+    HEALTH,
+    CALLS,
+    ANSWER_RATE,
+    LAST_USED,
+    NOTES,
+    ACTIVE,
+    STATUS,
+    HELD_BY,
+    HELD_UNTIL,
+    HELD_SINCE,
+];
+
+/// The column that a file calls so, when it is one that is read.
+pub(crate) fn column(name: &str) -> Option<&'static str> {
+    let name = name.to_lowercase().replace([' ', '-'], "_");
+    READ.iter().copied().flatten().find(|column| **column == name).copied()
+}
+
 /// What the old tables call a number that nobody has, one that somebody has, and one that is in service or a hold in force.
 const FREE: &[&str] = &["available", "free", "idle", "released", "expired", "completed", "ready"];
 const TAKEN: &[&str] = &["assigned", "in_use", "held", "reserved", "busy", "booked"];
@@ -304,7 +363,7 @@ fn contact_of(row: &Row) -> Result<NewContact, RowRefused> {
     Ok(NewContact {
         callback_at: None,
         consent: row.consent()?,
-        address: Address { zone: row.text(ZONE)?, zip: row.text(ZIP)?, state: row.parsed(STATE)? },
+        address: row.address()?,
         name: row.text(NAME)?,
         lead,
         phone,
@@ -446,7 +505,7 @@ pub(crate) async fn import_contacts(
         store.campaign(&caller.company, &id).await?.ok_or_else(|| Problem::not_found("campaign"))?;
     let accepted = Reading::new(is_json(&headers)?, contact_of).sent(body).await?;
     let mut report = report(&accepted, parameters.dry_run);
-    let contacts: Vec<NewContact> = accepted.rows.into_iter().map(|(_, contact)| contact).collect();
+    let (lines, contacts): (Vec<u64>, Vec<NewContact>) = accepted.rows.into_iter().unzip();
     let added = if parameters.dry_run {
         store.would_add_contacts(&caller.company, &id, &contacts).await?
     } else {
@@ -455,7 +514,8 @@ pub(crate) async fn import_contacts(
     match added {
         Added::Done { added, known } => {
             report.added = added;
-            report.known = known.len() as u64;
+            report.skipped = skipped(&lines, &contacts, known);
+            report.known = report.skipped.len() as u64;
         }
         Added::Over(status) => {
             return Err(Problem::conflict(format!("the campaign is {status}: it takes no contacts")));
@@ -465,10 +525,28 @@ pub(crate) async fn import_contacts(
     if parameters.dry_run {
         return Ok(Json(report));
     }
-    if campaign.status == dialpool_domain::campaign::CampaignStatus::Running {
+    // One that was completed runs again.
+    if matches!(campaign.status, CampaignStatus::Running | CampaignStatus::Completed) && report.added > 0 {
         state.ask_for_dials(&caller, &campaign).await?;
     }
     Ok(Json(report))
+}
+
+/// The rows whose numbers were `known`. Of a number that the file has several times the last rows are.
+pub fn skipped(lines: &[u64], contacts: &[NewContact], known: Vec<PhoneNumber>) -> Vec<RowRefused> {
+    let mut times: BTreeMap<PhoneNumber, usize> = BTreeMap::new();
+    for phone in known {
+        *times.entry(phone).or_default() += 1;
+    }
+    let mut skipped = Vec::new();
+    for (line, contact) in lines.iter().zip(contacts).rev() {
+        if let Some(left) = times.get_mut(&contact.phone).filter(|left| **left > 0) {
+            *left -= 1;
+            skipped.push(refusal(*line, "phone", "is in the campaign already"));
+        }
+    }
+    skipped.reverse();
+    skipped
 }
 
 fn refusal(line: u64, field: &str, reason: &str) -> RowRefused {
@@ -477,7 +555,7 @@ fn refusal(line: u64, field: &str, reason: &str) -> RowRefused {
 
 fn report<T>(accepted: &Accepted<T>, dry_run: bool) -> Report {
     let rows = accepted.rows.len() + accepted.refused.len();
-    Report { rows, added: 0, known: 0, refused: accepted.refused.clone(), dry_run }
+    Report { rows, added: 0, known: 0, skipped: Vec::new(), refused: accepted.refused.clone(), dry_run }
 }
 
 #[cfg(test)]
@@ -489,7 +567,7 @@ mod tests {
         let file = "Phone Number,name,state\n\
                     +14155550101,Example Lead 1,CA\n\
                     not a phone,Example Lead 2,CA\n\
-                    +14155550103,Example Lead 3\n\
+                    +14155550103,Example Lead 3,CA,too many\n\
                     +14155550104,Example Lead 4,ZZ\n\
                     ,Example Lead 5,CA\n\
                     +14155550106,Example Lead 6,NY\n";
@@ -536,6 +614,30 @@ mod tests {
         let refused: Vec<_> = accepted.refused.iter().map(|row| (row.line, row.field.as_str())).collect();
         assert_eq!(refused, [(2, "status"), (3, "company"), (4, "is_active"), (5, "area_code")]);
         assert_eq!(accepted.rows.len(), 1);
+    }
+
+    #[test]
+    fn where_a_contact_is_is_judged_when_it_comes_in() {
+        let file = "phone,zip,state,timezone\n+14155550101,2134,,\n+14155550102,94105,California,America/Detroit\n\
+                    +14155550103,9410X,ca,\n+14155550104,9410X,,\n+14155550105,,,Eastern\n+14155550106,,Ontario,\n";
+        let accepted = read_contacts(file.as_bytes(), false).unwrap();
+        let zips: Vec<_> = accepted.rows.iter().map(|(_, contact)| contact.address.zip.as_deref()).collect();
+        assert_eq!(zips, [Some("02134"), Some("94105"), Some("9410X")]);
+        let refused: Vec<_> = accepted.refused.iter().map(|row| (row.line, row.field.as_str())).collect();
+        assert_eq!(refused, [(5, "zip"), (6, "timezone"), (7, "state")]);
+    }
+
+    #[test]
+    fn what_is_not_read_refuses_no_row() {
+        let file = format!(
+            "phone,name,remarks,notes\n1415555101,a,,\n4155550102,b,\"{}\n2\",\"two\nlines\"\n4155550105,e,f,g\n",
+            "x".repeat(5_000)
+        );
+        let accepted = read_contacts(file.as_bytes(), false).unwrap();
+        let taken: Vec<_> =
+            accepted.rows.iter().map(|(line, contact)| (*line, contact.phone.as_str())).collect();
+        assert_eq!(taken, [(3, "+14155550102"), (6, "+14155550105")]);
+        assert_eq!(accepted.refused.iter().map(|row| row.line).collect::<Vec<_>>(), [2]);
     }
 
     #[test]

@@ -71,7 +71,7 @@ use dialpool_runtime::{Queue, Start, StartError};
 
 pub use crate::calling::{Ahead, LookedAhead, Plan, look_ahead};
 pub use crate::exports::{ExportPage, export_calls, export_contacts};
-pub use crate::imports::{Accepted, Report, RowRefused, bring_numbers, read_contacts, read_numbers};
+pub use crate::imports::{Accepted, Report, RowRefused, bring_numbers, read_contacts, read_numbers, skipped};
 use crate::wire::{CallView, SuppressionRequest};
 
 /// What a request may have, unpacked. A Lambda function takes 6 MB in one request: a larger file comes compressed.

@@ -33,7 +33,8 @@ pub(crate) struct CampaignRequest {
 #[serde(deny_unknown_fields)]
 pub(crate) struct CampaignChange {
     pub(crate) company: Option<CompanyId>,
-    pub(crate) assistant_id: String,
+    pub(crate) assistant_id: Option<String>,
+    pub(crate) cap: Option<Cap>,
 }
 
 #[derive(Debug, Deserialize)]

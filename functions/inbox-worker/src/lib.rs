@@ -11,7 +11,6 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use dialpool_domain::call::CallState;
 use dialpool_domain::event::Cause;
 use dialpool_domain::outcome::Outcome;
-use dialpool_domain::retry::RetryPolicy;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CallId, Timestamp};
 use dialpool_dynamo::{Ended, Moved, PhoneHasher, Settlement, Store, StoreError, Suppressed, Told};
@@ -30,7 +29,6 @@ pub struct InboxWorker {
     store: Store,
     dial_queue: Queue,
     hasher: PhoneHasher,
-    policy: RetryPolicy,
 }
 
 /// A message could not be applied; the queue brings it again, and keeps it when that does not help.
@@ -71,7 +69,6 @@ impl InboxWorker {
             store: start.store()?,
             dial_queue: start.queue("DIAL_QUEUE_URL")?,
             hasher: start.phone_hasher()?,
-            policy: RetryPolicy::default(),
             start: start.clone(),
         })
     }
@@ -125,7 +122,6 @@ impl InboxWorker {
                     provider_call_id,
                     report: &report,
                     told,
-                    policy: &self.policy,
                     hasher: &self.hasher,
                 };
                 self.end(&cause, &settlement).await

@@ -17,7 +17,12 @@ use dialpool_domain::{CallId, CompanyId};
 use dialpool_dynamo::{Lines, Store, StoreError, event_of_stream_image};
 use dialpool_runtime::jobs::DialJob;
 use dialpool_runtime::{Queue, QueueError, Start, StartError};
+use tokio::time::Instant;
 use tracing::{error, info, warn};
+
+/// A batch looks after pools no longer than this, so that the next, which may say who is not to be called, does not wait for it: the
+/// sweeper looks after the others.
+const POOLS_WITHIN: Duration = Duration::from_secs(2);
 
 /// The state of the function.
 #[derive(Debug)]
@@ -68,7 +73,11 @@ impl JournalWatch {
                 failed = true;
             }
         }
+        let since = Instant::now();
         for (company, news) in companies.iter().filter(|(_, news)| news.numbers) {
+            if since.elapsed() > POOLS_WITHIN {
+                break;
+            }
             if let Err(error) = Box::pin(self.look_after(company, news)).await {
                 warn!("failed to look after the pool of {company}: {error}");
             }
@@ -86,6 +95,10 @@ impl JournalWatch {
         for call_id in self.calls_under(stop).await? {
             let job = DialJob::Withdraw { call_id, trace_id: stop.trace_id.clone() };
             self.dial_queue.send(&job, Duration::ZERO).await?;
+        }
+        if let EventData::LeadOptedOut { lead: Some(lead), .. } = &stop.data {
+            // Who is not called needs no number.
+            self.store.stop_waiting(&stop.company, lead).await?;
         }
         Ok(())
     }

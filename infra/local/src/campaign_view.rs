@@ -105,12 +105,16 @@ pub(crate) fn print_ahead(ahead: &LookedAhead) {
             println!("{count:>8} {what}");
         }
     }
-    let estimate = &ahead.estimate;
+    let (estimate, numbers) = (&ahead.estimate, &ahead.numbers);
+    println!("{} numbers can call, {} of them are free", numbers.in_service, numbers.free);
     if let Some(done_at) = estimate.done_at {
         println!(
             "One call to each on {} lines, {} s and ${} each: ${}, done at {done_at}",
             estimate.lines, estimate.seconds_per_call, estimate.cost_per_call, estimate.cost
         );
+    }
+    if let Some(kept) = estimate.done_at_if_kept.filter(|kept| Some(*kept) > estimate.done_at) {
+        println!("Who is reached keeps the number for a while: at the latest done at {kept}");
     }
 }
 

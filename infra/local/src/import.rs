@@ -70,13 +70,17 @@ pub async fn import_contacts(
     dry_run: bool,
 ) -> anyhow::Result<Report> {
     let rows = accepted.rows.len() + accepted.refused.len();
-    let mut report = Report { rows, added: 0, known: 0, refused: accepted.refused, dry_run };
-    let contacts: Vec<NewContact> = accepted.rows.into_iter().map(|(_, contact)| contact).collect();
+    let (lines, contacts): (Vec<u64>, Vec<NewContact>) = accepted.rows.into_iter().unzip();
+    let (mut all_added, mut all_known) = (0, Vec::new());
+    let report = |added, known| {
+        let skipped = control_api::skipped(&lines, &contacts, known);
+        Report { rows, added, known: skipped.len() as u64, skipped, refused: accepted.refused, dry_run }
+    };
     let Some(campaign) = campaign else {
-        let phones: BTreeSet<&PhoneNumber> = contacts.iter().map(|contact| &contact.phone).collect();
-        report.added = phones.len() as u64;
-        report.known = (contacts.len() - phones.len()) as u64;
-        return Ok(report);
+        let mut seen = BTreeSet::new();
+        let again = contacts.iter().map(|contact| &contact.phone).filter(|phone| !seen.insert(*phone));
+        let again: Vec<PhoneNumber> = again.cloned().collect();
+        return Ok(report((contacts.len() - again.len()) as u64, again));
     };
     let bar = bar(contacts.len());
     for chunk in contacts.chunks(CONTACTS_AT_ONCE) {
@@ -87,8 +91,8 @@ pub async fn import_contacts(
         };
         match added {
             Added::Done { added, known } => {
-                report.added += added;
-                report.known += known.len() as u64;
+                all_added += added;
+                all_known.extend(known);
             }
             Added::Over(status) => anyhow::bail!("campaign {campaign} is {status}: it takes no contacts"),
             Added::NotFound => anyhow::bail!("company {company} has no campaign {campaign}"),
@@ -96,7 +100,7 @@ pub async fn import_contacts(
         bar.inc(chunk.len() as u64);
     }
     bar.finish_and_clear();
-    Ok(report)
+    Ok(report(all_added, all_known))
 }
 
 fn bar(rows: usize) -> ProgressBar {
@@ -115,7 +119,7 @@ pub fn print(report: &Report, kind: &str) {
         report.known,
         report.refused.len(),
     );
-    for row in &report.refused {
+    for row in report.refused.iter().chain(&report.skipped) {
         println!("  line {}: {}: {}", row.line, row.field, row.reason);
     }
 }

@@ -483,7 +483,8 @@ pub async fn preflight(
     };
     let contacts: Vec<Ahead> = accepted.rows.into_iter().map(ahead).collect();
     let consent_required = if without_consent { ConsentRequired::None } else { ConsentRequired::default() };
-    let plan = Plan { company: &company, cap: cap.try_into()?, consent_required };
+    let hold = Some(company.hold_hours);
+    let plan = Plan { company: &company, cap: cap.try_into()?, hold, consent_required };
     let looked = look_ahead(&store, &place.hasher()?, plan, &contacts, now).await?;
     campaign_view::print_ahead(&looked);
     for row in &accepted.refused {

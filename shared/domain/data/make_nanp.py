@@ -5,7 +5,8 @@
     /tmp/nanp/bin/python make_nanp.py
 
 An area code gets every zone that libphonenumber lists for any prefix inside it, so that an area code that spans zones
-is legal only when all of them are. Codes that libphonenumber has no zone for are left out: unknown, hence not dialed.
+is legal only when all of them are. Codes that libphonenumber has no zone for are left out: unknown, hence not dialed,
+unless NEW_OVERLAYS says by hand which code they relieve.
 """
 
 import re
@@ -37,6 +38,24 @@ TERRITORIES = {"PR", "VI", "GU", "MP", "AS"}
 # Overlays serve the same ground as the code they relieve, but libphonenumber lists fewer (or other) zones for them.
 # Both codes of a pair get the zones of both.
 OVERLAYS = [("270", "364"), ("407", "689"), ("541", "458"), ("812", "930"), ("850", "448"), ("208", "986")]
+
+# Codes in service that libphonenumber does not know: each gets the state and the zones of the code that it relieves.
+# With the date from which its numbers are assigned, and who says so.
+NEW_OVERLAYS = {
+    "357": "559",  # California, 2025-03-26: California Public Utilities Commission
+    "436": "440",  # Ohio, 2024-03-01: Public Utilities Commission of Ohio
+    "457": "318",  # Louisiana, 2025-09-25: Louisiana Public Service Commission
+    "465": "718",  # New York, June 2026: New York State Department of Public Service
+    "471": "662",  # Mississippi, 2026-01-30: NANPA, by way of Wikipedia, "Area codes 662 and 471"
+    "483": "334",  # Alabama, 2026-02-23: Alabama Public Service Commission
+    "621": "713",  # Texas, 2025-01-23: Public Utility Commission of Texas
+    "624": "716",  # New York, 2023-09-11: New York State Department of Public Service
+    "679": "313",  # Michigan, 2025-11-07: Michigan Public Service Commission
+    "729": "423",  # Tennessee, 2025-09-05: Tennessee Public Utility Commission
+    "837": "530",  # California, 2025-01-31: California Public Utilities Commission, by way of area code directories
+    "861": "309",  # Illinois, 2023-02-24: Illinois Commerce Commission
+    "924": "507",  # Minnesota, 2025-08-30: Minnesota Public Utilities Commission
+}
 
 KINDS = {
     phonenumbers.PhoneNumberType.TOLL_FREE: "toll_free",
@@ -93,6 +112,10 @@ def main():
             rows[area] = ("geographic", "US" if american else region, state_of(area, region) if american else "")
     for one, other in OVERLAYS:
         zones[one] = zones[other] = zones[one] | zones[other]
+    for new, relieved in NEW_OVERLAYS.items():
+        if new in rows:
+            raise SystemExit(f"libphonenumber knows area code {new} now: take it out of NEW_OVERLAYS")
+        rows[new], zones[new] = rows[relieved], zones[relieved]
 
     lines = [
         "# Area codes of the North American Numbering Plan. Made by make_nanp.py: do not edit by hand.",

@@ -71,8 +71,10 @@ pub struct Contact {
     pub consent: Option<Consent>,
     /// Where the contact stands.
     pub state: ContactState,
-    /// When a callback was promised that has not been made: it goes before contacts that nobody waits for.
+    /// When a callback was promised that has not been made.
     pub promised_for: Option<Timestamp>,
+    /// Whether it is called before others that are due: it was promised, or its lead keeps a number for it.
+    pub goes_ahead: bool,
     /// When each attempt that counts was made, ascending.
     pub attempts: Vec<Timestamp>,
     /// Every call that was claimed for it, the first one first.

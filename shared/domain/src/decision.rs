@@ -630,6 +630,7 @@ mod tests {
             calls: Vec::new(),
             provider_failures: 0,
             promised_for: None,
+            goes_ahead: false,
             events: 0,
             version: 3,
         };

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::assistant::Origin;
-use crate::campaign::CampaignStatus;
+use crate::campaign::{CampaignStatus, Cap};
 use crate::consent::Consent;
 use crate::law::LegalBasis;
 use crate::outcome::Outcome;
@@ -357,6 +357,14 @@ pub enum EventData {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         assistant_id: Option<AssistantId>,
     },
+    /// A campaign got more lines, or fewer.
+    #[serde(rename = "campaign.cap_changed")]
+    CampaignCapChanged {
+        /// How many it had.
+        from: Cap,
+        /// How many it has.
+        to: Cap,
+    },
     /// Contacts were added to a campaign.
     #[serde(rename = "campaign.contacts_added")]
     CampaignContactsAdded {
@@ -507,6 +515,7 @@ impl EventData {
             Self::CallReported { .. } => "call.reported",
             Self::CampaignCreated { .. } => "campaign.created",
             Self::CampaignAssistantChanged { .. } => "campaign.assistant_changed",
+            Self::CampaignCapChanged { .. } => "campaign.cap_changed",
             Self::CampaignContactsAdded { .. } => "campaign.contacts_added",
             Self::CampaignStatusChanged { .. } => "campaign.status_changed",
             Self::AssistantCreated { .. } => "assistant.created",

@@ -5,8 +5,8 @@
 //!
 //! 1. A number outside the United States, of no place (toll-free, premium, personal), or of an area code that the
 //!    tables do not know is not dialed, whatever else is known of the person: no rule here covers it.
-//! 2. An explicit zone decides alone, when it is one of the United States: any other (`UTC` is what many exports say of
-//!    everybody) is refused, not passed over.
+//! 2. An explicit zone decides, when it is one of the United States: any other (`UTC` is what many exports say of
+//!    everybody) is refused, not passed over. It decides alone unless there is an address that does not lie in it.
 //! 3. Else the zones of the address; where phone and address lie in different states, those of both. Else the phone's.
 //!    A ZIP code that lies in no state, with no state beside it, is not dialed.
 //! 4. Every zone that remains must be open: a state or an area code that spans zones is legal only in all of them. The rules
@@ -230,6 +230,7 @@ pub fn candidate_zones(whereabouts: &Whereabouts) -> Result<Zones, NotDialable> 
             found.add(source, state.zones(), Some(state));
         }
     }
+    let of_address = (found.zones.clone(), found.sources.clone());
     // An address that leads nowhere (military post abroad, a damaged ZIP code) is not replaced by a guess.
     let lost = zip.is_some() && found.states.is_empty();
     if area.state.as_ref().is_none_or(|state| !found.states.contains(state)) {
@@ -239,7 +240,14 @@ pub fn candidate_zones(whereabouts: &Whereabouts) -> Result<Zones, NotDialable> 
     match whereabouts.zone.as_deref().map(str::trim).filter(|zone| !zone.is_empty()) {
         Some(name) => {
             let zone = Zone::of_united_states(name).ok_or(NotDialable::InvalidZone)?;
-            Ok(Zones { zones: vec![zone], sources: vec![ZoneSource::Explicit], states: found.states })
+            let (mut zones, mut sources) = (vec![zone], vec![ZoneSource::Explicit]);
+            let (address_zones, address_sources) = of_address;
+            // A zone that the address does not lie in may be that of whoever wrote it down.
+            if !address_zones.contains(&zones[0]) {
+                zones.extend(address_zones);
+                sources.extend(address_sources);
+            }
+            Ok(Zones { zones, sources, states: found.states })
         }
         None if lost || found.zones.is_empty() => Err(NotDialable::UnknownZone),
         None => Ok(found),
@@ -450,7 +458,7 @@ mod tests {
     #[test]
     fn the_zone_comes_from_what_is_known_best() {
         use ZoneSource::{Explicit, Phone, State, Zip};
-        let cases: [(_, _, _, _, &[&str], &[ZoneSource]); 9] = [
+        let cases: [(_, _, _, _, &[&str], &[ZoneSource]); 11] = [
             ("+12125550100", None, None, None, &["America/New_York"], &[Phone]),
             ("+12705550100", None, None, None, &["America/Chicago", "America/New_York"], &[Phone]),
             ("+14155550100", Some("CA"), None, None, &["America/Los_Angeles"], &[State]),
@@ -479,7 +487,16 @@ mod tests {
                 &["America/Los_Angeles", "America/New_York"],
                 &[Zip, State],
             ),
-            ("+12125550100", Some("CA"), None, Some("America/Denver"), &["America/Denver"], &[Explicit]),
+            (
+                "+12125550100",
+                Some("CA"),
+                None,
+                Some("America/Denver"),
+                &["America/Denver", "America/Los_Angeles"],
+                &[Explicit, State],
+            ),
+            ("+12125550100", None, None, Some("America/Denver"), &["America/Denver"], &[Explicit]),
+            ("+12125550100", Some("TX"), None, Some("US/Mountain"), &["America/Denver"], &[Explicit]),
             (
                 "+12145550100",
                 Some("TX"),

@@ -21,6 +21,9 @@ pub enum InvalidPhone {
     /// A letter or a sign that no phone number has.
     #[error("a phone number has digits, a leading + and the separators space - . ( ) only")]
     Character,
+    /// A number as a spreadsheet shows it, with an exponent.
+    #[error("a spreadsheet shortened the number to an exponent: format the column as text")]
+    Rounded,
     /// Too few or too many digits for E.164, or for a number of North America.
     #[error("a phone number is + and 8 to 15 digits, or 10 digits for North America")]
     Length,
@@ -52,7 +55,17 @@ impl FromStr for PhoneNumber {
 
     /// Reads E.164, and the ways in which North American numbers are written: `(415) 555-0123`, `1-415-555-0123`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let text = text.trim();
+        // Marks of the direction of writing come with what is copied from an address book.
+        let unseen = |sign: char| {
+            sign.is_whitespace() || matches!(sign, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}')
+        };
+        let text = text.trim_matches(unseen);
+        // How programs that take the number for an amount write it.
+        let whole = text.strip_suffix(".0").filter(|whole| whole.bytes().all(|byte| byte.is_ascii_digit()));
+        let text = whole.unwrap_or(text);
+        if text.contains(['e', 'E']) && text.parse::<f64>().is_ok() {
+            return Err(InvalidPhone::Rounded);
+        }
         let (international, national) = match text.strip_prefix('+') {
             Some(rest) => (true, rest),
             None => (false, text),
@@ -61,7 +74,8 @@ impl FromStr for PhoneNumber {
         for character in national.chars() {
             match character {
                 '0'..='9' => digits.push(character),
-                ' ' | '-' | '.' | '(' | ')' => {}
+                '-' | '.' | '(' | ')' | '\u{2010}'..='\u{2015}' => {}
+                blank if blank.is_whitespace() => {}
                 _ => return Err(InvalidPhone::Character),
             }
         }
@@ -115,7 +129,16 @@ mod tests {
 
     #[test]
     fn the_ways_to_write_a_north_american_number_are_one_number() {
-        for text in ["+14155550123", "4155550123", "(415) 555-0123", "1-415-555-0123", " +1 415.555.0123 "] {
+        for text in [
+            "+14155550123",
+            "4155550123",
+            "(415) 555-0123",
+            "1-415-555-0123",
+            " +1 415.555.0123 ",
+            "4155550123.0",
+            "415\u{a0}555\u{2011}0123",
+            "\u{202a}+1 (415) 555\u{2013}0123\u{202c}",
+        ] {
             assert_eq!(text.parse::<PhoneNumber>().unwrap().as_str(), "+14155550123", "{text}");
         }
     }
@@ -126,6 +149,8 @@ mod tests {
             ("", InvalidPhone::Empty),
             ("()", InvalidPhone::Empty),
             ("call me", InvalidPhone::Character),
+            ("1.41556E+10", InvalidPhone::Rounded),
+            ("1415555010.0", InvalidPhone::NorthAmerican),
             ("555-0123", InvalidPhone::Length),
             ("+1415555012", InvalidPhone::Length),
             ("+1234567890123456", InvalidPhone::Length),

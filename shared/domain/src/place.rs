@@ -80,7 +80,41 @@ const OLDER_NAMES: &[(&str, &str)] = &[
     ("America/Kentucky/Louisville", "America/New_York"),
     ("America/Louisville", "America/New_York"),
     ("America/Boise", "America/Denver"),
+    ("US/Aleutian", "America/Adak"),
+    ("US/East-Indiana", "America/New_York"),
+    ("US/Indiana-Starke", "America/Chicago"),
+    ("US/Michigan", "America/New_York"),
+    ("US/Samoa", "Pacific/Pago_Pago"),
+    ("Navajo", "America/Denver"),
+    ("America/Atka", "America/Adak"),
+    ("America/Fort_Wayne", "America/New_York"),
+    ("America/Indiana/Knox", "America/Chicago"),
+    ("America/Indiana/Marengo", "America/New_York"),
+    ("America/Indiana/Petersburg", "America/New_York"),
+    ("America/Indiana/Tell_City", "America/Chicago"),
+    ("America/Indiana/Vevay", "America/New_York"),
+    ("America/Indiana/Vincennes", "America/New_York"),
+    ("America/Indiana/Winamac", "America/New_York"),
+    ("America/Juneau", "America/Anchorage"),
+    ("America/Kentucky/Monticello", "America/New_York"),
+    ("America/Knox_IN", "America/Chicago"),
+    ("America/Menominee", "America/Chicago"),
+    ("America/Metlakatla", "America/Anchorage"),
+    ("America/Nome", "America/Anchorage"),
+    ("America/North_Dakota/Beulah", "America/Chicago"),
+    ("America/North_Dakota/Center", "America/Chicago"),
+    ("America/North_Dakota/New_Salem", "America/Chicago"),
+    ("America/Shiprock", "America/Denver"),
+    ("America/Sitka", "America/Anchorage"),
+    ("America/Virgin", "America/St_Thomas"),
+    ("America/Yakutat", "America/Anchorage"),
+    ("Pacific/Samoa", "Pacific/Pago_Pago"),
 ];
+
+struct Territory {
+    name: &'static str,
+    zones: Vec<Zone>,
+}
 
 struct ZipRange {
     first: String,
@@ -92,7 +126,7 @@ const STATES_CSV: &str = include_str!("../data/states.csv");
 const NANP_CSV: &str = include_str!("../data/nanp.csv");
 const ZIP_CSV: &str = include_str!("../data/zip.csv");
 
-static STATES: LazyLock<BTreeMap<&'static str, Vec<Zone>>> =
+static STATES: LazyLock<BTreeMap<&'static str, Territory>> =
     LazyLock::new(|| rows(STATES_CSV).filter_map(read_state).collect());
 static AREAS: LazyLock<BTreeMap<&'static str, Area>> =
     LazyLock::new(|| rows(NANP_CSV).filter_map(read_area).collect());
@@ -103,9 +137,10 @@ fn rows(csv: &'static str) -> impl Iterator<Item = &'static str> {
     csv.lines().filter(|line| !line.starts_with('#')).skip(1)
 }
 
-fn read_state(row: &'static str) -> Option<(&'static str, Vec<Zone>)> {
-    let (state, zones) = row.split_once(',')?;
-    Some((state, read_zones(zones)?))
+fn read_state(row: &'static str) -> Option<(&'static str, Territory)> {
+    let (state, rest) = row.split_once(',')?;
+    let (name, zones) = rest.split_once(',')?;
+    Some((state, Territory { name, zones: read_zones(zones)? }))
 }
 
 fn read_area(row: &'static str) -> Option<(&'static str, Area)> {
@@ -164,7 +199,7 @@ impl State {
 
     /// Every zone of the state.
     pub fn zones(&self) -> &'static [Zone] {
-        STATES.get(self.0).map_or(&[], Vec::as_slice)
+        STATES.get(self.0).map_or(&[], |state| &state.zones)
     }
 }
 
@@ -193,7 +228,8 @@ impl Zone {
         let name = name.trim();
         let older = OLDER_NAMES.iter().find(|(older, _)| older.eq_ignore_ascii_case(name));
         let name = older.map_or(name, |(_, zone)| zone);
-        STATES.values().flatten().find(|zone| zone.as_str().eq_ignore_ascii_case(name)).cloned()
+        let mut zones = STATES.values().flat_map(|state| &state.zones);
+        zones.find(|zone| zone.as_str().eq_ignore_ascii_case(name)).cloned()
     }
 
     /// A zone of a number's area code, the first of them where it spans several.
@@ -230,10 +266,16 @@ impl Place {
 impl FromStr for State {
     type Err = InvalidPlace;
 
-    /// Reads two letters, upper or lower case.
+    /// Reads two letters, or the name, in upper or lower case.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known = STATES.get_key_value(text.trim().to_ascii_uppercase().as_str());
-        known.map(|(state, _)| Self(state)).ok_or(InvalidPlace("not a state of the United States such as CA"))
+        let text = text.trim();
+        let named = |(letters, state): &(&&str, &Territory)| {
+            letters.eq_ignore_ascii_case(text) || state.name.eq_ignore_ascii_case(text)
+        };
+        let known = STATES.iter().find(named);
+        known
+            .map(|(letters, _)| Self(letters))
+            .ok_or(InvalidPlace("not a state of the United States such as CA"))
     }
 }
 
@@ -352,12 +394,20 @@ mod tests {
 
     #[test]
     fn an_overlay_has_the_zones_of_the_code_it_relieves() {
-        for (overlay, relieved) in
-            [("364", "270"), ("448", "850"), ("458", "541"), ("930", "812"), ("689", "407")]
-        {
+        for (overlay, relieved) in [
+            ("364", "270"),
+            ("448", "850"),
+            ("458", "541"),
+            ("930", "812"),
+            ("689", "407"),
+            ("729", "423"),
+            ("861", "309"),
+        ] {
             assert_eq!(AREAS[overlay].zones, AREAS[relieved].zones, "{overlay}");
+            assert_eq!(AREAS[overlay].state, AREAS[relieved].state, "{overlay}");
         }
         assert_eq!(AREAS["364"].zones.len(), 2, "western Kentucky is on central time");
+        assert_eq!(AREAS["729"].zones.len(), 2, "Tennessee west of Chattanooga is on central time");
     }
 
     #[test]
@@ -417,7 +467,8 @@ mod tests {
     #[test]
     fn text_that_names_no_place_is_refused() {
         assert_eq!(state("ca").as_str(), "CA");
-        for text in ["", "C", "California", "ON", "AE", "XX"] {
+        assert_eq!(state(" new york ").as_str(), "NY");
+        for text in ["", "C", "Ontario", "ON", "AE", "XX"] {
             assert!(text.parse::<State>().is_err(), "{text}");
         }
         for text in ["", "41", "4155", "115", "015", "4a5"] {

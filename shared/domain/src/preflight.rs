@@ -59,9 +59,12 @@ pub struct Estimate {
     pub cost_per_call: Usd,
     /// What they cost together.
     pub cost: Usd,
-    /// When the last of them is over; none: nobody may be called.
+    /// When the last of them is over, if a number is always free; none: nobody may be called, or there is nothing to call from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub done_at: Option<Timestamp>,
+    /// The same if everybody is reached, and so keeps the number that called for as long as the campaign says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub done_at_if_kept: Option<Timestamp>,
 }
 
 impl Preflight {

@@ -22,6 +22,9 @@ const HOUR: Duration = Duration::from_hours(1);
 /// A number that the provider lets call no more today is tried again after this: the provider does not say when its day ends.
 const USED_UP_FOR: Duration = HOUR;
 
+/// A number makes no more calls than one in this, whatever it is allowed.
+const BETWEEN_CALLS: Duration = Duration::from_secs(1);
+
 /// Days of use that are kept: the seven that health looks at, and the two before which an alarm compares.
 const DAYS_KEPT: usize = 9;
 
@@ -274,7 +277,7 @@ impl Usage {
     pub fn end(&mut self, now: Timestamp, zone: &jiff::tz::TimeZone, limits: &Limits, over: &OverCall) {
         let OverCall { outcome, talked, carrier_refused, used_up, claimed_at } = *over;
         if outcome.counts() {
-            self.rest(now + limits.rest());
+            self.rest(now + limits.rest().max(BETWEEN_CALLS));
         } else {
             self.take_back(claimed_at, zone);
         }

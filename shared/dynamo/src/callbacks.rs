@@ -77,7 +77,7 @@ impl Store {
                 let promised = ContactItem {
                     due_at: Some(promise.due_at),
                     promised_for: Some(promise.at),
-                    promised_due: Some(promise.due_at),
+                    ahead_due: Some(promise.due_at),
                     done: None,
                     item_version: item.item_version + 1,
                     n_events: item.n_events + 1,
@@ -169,7 +169,7 @@ impl Store {
             Write::update(
                 &self.tables.dialing,
                 keys::contact(promise.campaign, promise.phone),
-                "SET due_at = :due, promised_due = :due, promised_for = :promised, item_version = :next, n_events = :event \
+                "SET due_at = :due, ahead_due = :due, promised_for = :promised, item_version = :next, n_events = :event \
                  REMOVE done",
             )
             .when("item_version = :version AND attribute_not_exists(call_id)")

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use dialpool_domain::assistant::AssistantUse;
-use dialpool_domain::campaign::{Campaign, CampaignCommand, CampaignStatus, NewCampaign, Progress};
+use dialpool_domain::campaign::{Campaign, CampaignCommand, CampaignStatus, Cap, NewCampaign, Progress};
 use dialpool_domain::contact::{Contact, ContactState, NewContact};
 use dialpool_domain::event::{Aggregate, Cause, EventData};
 use dialpool_domain::retry::DoneReason;
@@ -65,6 +65,20 @@ pub enum AssistantChosen {
     UnknownAssistant,
     /// The assistant at the provider is another company's.
     OthersAssistant,
+    /// The company has no such campaign.
+    NotFound,
+}
+
+/// What became of a change of a campaign's lines.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CapChanged {
+    /// It has so many; this is the campaign now.
+    Done(Box<Campaign>),
+    /// It calls from one number only, which makes one call at a time.
+    OneNumber,
+    /// The campaign is over.
+    Over(CampaignStatus),
     /// The company has no such campaign.
     NotFound,
 }
@@ -244,6 +258,47 @@ impl Store {
         Err(StoreError::Busy(format!("campaign {id} changed under {ROUNDS} attempts to change it")))
     }
 
+    /// Gives a campaign another number of lines. In force for the next claim; calls under way go on.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it can be repeated.
+    pub async fn change_cap(
+        &self,
+        cause: &Cause,
+        company: &CompanyId,
+        id: &CampaignId,
+        cap: Cap,
+    ) -> Result<CapChanged, StoreError> {
+        for _round in 0..ROUNDS {
+            let Some(item) = self.campaign_item_of(company, id).await? else {
+                return Ok(CapChanged::NotFound);
+            };
+            let status = item.campaign_status;
+            if status == CampaignStatus::Cancelled {
+                return Ok(CapChanged::Over(status));
+            }
+            if item.from_number.is_some() && cap != Cap::ONE {
+                return Ok(CapChanged::OneNumber);
+            }
+            if item.cap == cap {
+                return Ok(CapChanged::Done(Box::new(item.into())));
+            }
+            let item_version = item.item_version + 1;
+            let key = keys::campaign(id);
+            let write = Write::update(&self.tables.dialing, key, "SET cap = :cap, item_version = :next")
+                .when("item_version = :version")
+                .value(":cap", u64::from(cap.lines()))
+                .value(":version", item.item_version)
+                .value(":next", item_version);
+            let told = EventData::CampaignCapChanged { from: item.cap, to: cap };
+            let event = self.journal(cause, company, Aggregate::Campaign(id.clone()), item_version, told)?;
+            if let Transacted::Done = self.transact(vec![write, event]).await? {
+                return Ok(CapChanged::Done(Box::new(CampaignItem { cap, item_version, ..item }.into())));
+            }
+        }
+        Err(StoreError::Busy(format!("campaign {id} changed under {ROUNDS} attempts to change its cap")))
+    }
+
     pub(crate) async fn campaign_item(&self, id: &CampaignId) -> Result<Option<CampaignItem>, StoreError> {
         self.get("campaign", &self.tables.dialing, keys::campaign(id)).await
     }
@@ -341,7 +396,7 @@ impl Store {
         Ok(Beginning::With(Box::new(moved), Some(pin)))
     }
 
-    /// Whether a campaign as it was read takes promises. One that is completed runs again for them, with the assistant that it had,
+    /// Whether a campaign as it was read takes contacts and promises. One that is completed runs again for them, with the assistant that it had,
     /// also when that is being changed; not when it was struck off. Who writes looks again.
     ///
     /// # Errors
@@ -447,7 +502,8 @@ impl Store {
         Ok(matches!(self.transact(writes).await?, Transacted::Done))
     }
 
-    /// Adds contacts, due at once or when a callback was promised. A number that the campaign has already stays as it is.
+    /// Adds contacts, due at once or when a callback was promised. A number that the campaign has already stays as it is. A
+    /// campaign that is completed runs again.
     ///
     /// # Errors
     /// When the store gives no answer. Some of the contacts may be in then; adding all of them again adds the rest.
@@ -481,11 +537,21 @@ impl Store {
                 let Some(campaign) = campaign else {
                     return Ok(Added::NotFound);
                 };
-                match campaign.campaign_status {
-                    CampaignStatus::Created | CampaignStatus::Running | CampaignStatus::Paused => {}
-                    over @ (CampaignStatus::Completed | CampaignStatus::Cancelled) => {
-                        return Ok(Added::Over(over));
+                if campaign.campaign_status == CampaignStatus::Completed {
+                    // It does not run again for those that it has.
+                    let phones: Vec<_> = chunk.iter().map(|contact| contact.phone.clone()).collect();
+                    let there = self.contacts_there(id, &phones).await?;
+                    chunk.retain(|contact| !there.contains(&contact.phone));
+                    known.extend(there);
+                    if chunk.is_empty() {
+                        break;
                     }
+                }
+                if !self.keep_open(cause, &campaign).await? {
+                    return Ok(Added::Over(campaign.campaign_status));
+                }
+                if campaign.campaign_status == CampaignStatus::Completed {
+                    continue;
                 }
                 let writes = self.chunk_writes(cause, &campaign, &chunk)?;
                 match self.transact(writes).await? {
@@ -527,8 +593,8 @@ impl Store {
         let Some(campaign) = self.campaign_item_of(company, id).await? else {
             return Ok(Added::NotFound);
         };
-        if let over @ (CampaignStatus::Completed | CampaignStatus::Cancelled) = campaign.campaign_status {
-            return Ok(Added::Over(over));
+        if campaign.campaign_status == CampaignStatus::Cancelled {
+            return Ok(Added::Over(campaign.campaign_status));
         }
         let mut seen = BTreeSet::new();
         let phones = contacts.iter().map(|contact| contact.phone.clone());
@@ -578,7 +644,7 @@ impl Store {
                 calls: Vec::new(),
                 provider_failures: 0,
                 promised_for: contact.callback_at,
-                promised_due: contact.callback_at,
+                ahead_due: contact.callback_at,
                 n_events: 0,
                 item_version: 1,
             };
@@ -606,8 +672,8 @@ impl Store {
         Ok(writes)
     }
 
-    /// The contacts to be called at `now`, at most `limit`: those to whom a callback was promised, then those that have been due
-    /// longest, calls under way whose lease is over included.
+    /// The contacts to be called at `now`, at most `limit`: those to whom a callback was promised or whose leads keep their numbers
+    /// for it, then those that have been due longest, calls under way whose lease is over included.
     ///
     /// # Errors
     /// When the store gives no answer.
@@ -618,29 +684,15 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<PhoneNumber>, StoreError> {
         let (mut due, longest) = tokio::try_join!(
-            self.due(("by_promise", "promised_due"), now, campaign, limit, true),
-            self.due(BY_DUE, now, campaign, limit, true),
+            self.due(("by_ahead", "ahead_due"), now, campaign, limit),
+            self.due(BY_DUE, now, campaign, limit),
         )?;
         for row in longest {
-            if !due.iter().any(|promised| promised.sk == row.sk) {
+            if !due.iter().any(|ahead| ahead.sk == row.sk) {
                 due.push(row);
             }
         }
         due.truncate(limit as usize);
-        due.iter().map(DueRow::phone).collect()
-    }
-
-    /// The contacts that fell due last at `now`, at most `limit`.
-    ///
-    /// # Errors
-    /// When the store gives no answer.
-    pub async fn contacts_due_last(
-        &self,
-        now: Timestamp,
-        campaign: &CampaignId,
-        limit: u32,
-    ) -> Result<Vec<PhoneNumber>, StoreError> {
-        let due = self.due(BY_DUE, now, campaign, limit, false).await?;
         due.iter().map(DueRow::phone).collect()
     }
 
@@ -653,7 +705,7 @@ impl Store {
         until: Timestamp,
         campaign: &CampaignId,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let due = self.due(BY_DUE, until, campaign, 1, true).await?;
+        let due = self.due(BY_DUE, until, campaign, 1).await?;
         Ok(due.first().and_then(|row| row.due_at))
     }
 
@@ -663,7 +715,6 @@ impl Store {
         now: Timestamp,
         campaign: &CampaignId,
         limit: u32,
-        oldest_first: bool,
     ) -> Result<Vec<DueRow>, StoreError> {
         let page = self
             .client
@@ -674,7 +725,6 @@ impl Store {
             .key_condition_expression(format!("pk = :campaign AND {moment} <= :now"))
             .expression_attribute_values(":campaign", keys::campaign_partition(campaign).into_attribute())
             .expression_attribute_values(":now", now.into_attribute())
-            .scan_index_forward(oldest_first)
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
             .await?;
@@ -751,15 +801,33 @@ impl Store {
         let write = Write::update(
             &self.tables.dialing,
             keys::contact(campaign, &contact.phone),
-            match contact.promised_for {
-                Some(_) => "SET due_at = :due, promised_due = :due, item_version = :next",
-                None => "SET due_at = :due, item_version = :next",
+            if contact.goes_ahead {
+                "SET due_at = :due, ahead_due = :due, item_version = :next"
+            } else {
+                "SET due_at = :due, item_version = :next"
             },
         )
         .when("item_version = :version AND attribute_not_exists(call_id) AND attribute_exists(due_at)")
         .value(":due", due_at)
         .value(":version", contact.version)
         .value(":next", contact.version + 1);
+        Ok(matches!(self.transact(vec![write]).await?, Transacted::Done))
+    }
+
+    /// Has a pending contact go ahead of the others no more. Returns whether it was still as it was read.
+    ///
+    /// # Errors
+    /// When the store gives no answer; it can be repeated.
+    pub async fn file_with_others(
+        &self,
+        campaign: &CampaignId,
+        contact: &Contact,
+    ) -> Result<bool, StoreError> {
+        let key = keys::contact(campaign, &contact.phone);
+        let write = Write::update(&self.tables.dialing, key, "SET item_version = :next REMOVE ahead_due")
+            .when("item_version = :version AND attribute_not_exists(call_id)")
+            .value(":version", contact.version)
+            .value(":next", contact.version + 1);
         Ok(matches!(self.transact(vec![write]).await?, Transacted::Done))
     }
 
@@ -795,7 +863,7 @@ impl Store {
             Write::update(
                 &self.tables.dialing,
                 keys::contact(campaign, &contact.phone),
-                "SET done = :reason, item_version = :next, n_events = :event REMOVE due_at, promised_due, promised_for",
+                "SET done = :reason, item_version = :next, n_events = :event REMOVE due_at, ahead_due, promised_for",
             )
             .when("item_version = :version AND attribute_not_exists(call_id)")
             .value(":reason", items::attribute("reason", &reason)?)
@@ -847,9 +915,7 @@ impl Store {
                 .items()
                 .send();
             while let Some(item) = pages.next().await {
-                let item = item?;
-                let pk = item.get("pk").and_then(|pk| pk.as_s().ok()).and_then(|pk| pk.strip_prefix("CAMP#"));
-                running.extend(pk.and_then(|id| id.parse().ok()));
+                running.extend(keys::campaign_of(&item?));
             }
         }
         Ok(running)
@@ -944,6 +1010,7 @@ impl TryFrom<ContactItem> for Contact {
             calls: item.calls,
             provider_failures: item.provider_failures,
             promised_for: item.promised_for,
+            goes_ahead: item.ahead_due.is_some(),
             events: item.n_events,
             version: item.item_version,
         })

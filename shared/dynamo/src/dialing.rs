@@ -411,7 +411,7 @@ impl Store {
                 keys::contact(&campaign.id, &contact.phone),
                 "SET call_id = :call, due_at = :lease, attempts = list_append(attempts, :attempt), \
                  calls = list_append(if_not_exists(calls, :none), :calls), item_version = :next \
-                 REMOVE promised_due",
+                 REMOVE ahead_due",
             )
             .when("item_version = :version AND attribute_not_exists(call_id) AND due_at <= :now")
             .value(":call", call_id.as_str())
@@ -666,9 +666,7 @@ impl Store {
                 .items()
                 .send();
             while let Some(item) = pages.next().await {
-                let item = item?;
-                let pk = item.get("pk").and_then(|pk| pk.as_s().ok()).and_then(|pk| pk.strip_prefix("CALL#"));
-                silent.extend(pk.and_then(|id| id.parse().ok()));
+                silent.extend(keys::call_of(&item?));
                 if silent.len() == limit {
                     return Ok(silent);
                 }

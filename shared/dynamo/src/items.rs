@@ -340,9 +340,10 @@ pub(crate) struct ContactItem {
     /// When a callback was promised that has not been made.
     #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
     pub(crate) promised_for: Option<Timestamp>,
-    /// The same as `due_at` while a promised contact waits: files it before the others.
+    /// The same as `due_at` while a contact waits to whom a callback was promised, or whose lead keeps its number for it: files it
+    /// before the others.
     #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
-    pub(crate) promised_due: Option<Timestamp>,
+    pub(crate) ahead_due: Option<Timestamp>,
     /// Events so far.
     #[serde(default)]
     pub(crate) n_events: u64,

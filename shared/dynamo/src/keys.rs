@@ -1,10 +1,14 @@
 //! The keys of every item, and of every index. No key is spelled anywhere else.
 
+use std::str::FromStr;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use dialpool_domain::place::{AreaCode, State};
 use dialpool_domain::{
     AssignmentId, AssistantId, CallId, CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp,
 };
+
+use tracing::error;
 
 use crate::transaction::Item;
 
@@ -20,12 +24,46 @@ pub(crate) const CONSENT_PREFIX: &str = "CONSENT#";
 pub(crate) const ASSISTANT_PREFIX: &str = "AST#";
 pub(crate) const VERSION_PREFIX: &str = "VER#";
 
+const CAMPAIGN_PREFIX: &str = "CAMP#";
+const CALL_PREFIX: &str = "CALL#";
+const POOL_PREFIX: &str = "CO#";
+
+/// The campaign that an entry of an index is about.
+pub(crate) fn campaign_of(entry: &Item) -> Option<CampaignId> {
+    named(entry, "pk", CAMPAIGN_PREFIX)
+}
+
+/// The call that an entry of an index is about.
+pub(crate) fn call_of(entry: &Item) -> Option<CallId> {
+    named(entry, "pk", CALL_PREFIX)
+}
+
+/// The company and the hold that an entry of an index is about.
+pub(crate) fn hold_of(entry: &Item) -> Option<(CompanyId, AssignmentId)> {
+    Some((named(entry, "pk", POOL_PREFIX)?, named(entry, "assignment_id", "")?))
+}
+
+/// The company that an entry of the list of companies names.
+pub(crate) fn company_of(entry: &Item) -> Option<CompanyId> {
+    named(entry, "sk", "")
+}
+
+/// What an attribute names. Of one that cannot be read the log tells; others do not wait for it.
+fn named<T: FromStr>(entry: &Item, attribute: &str, prefix: &str) -> Option<T> {
+    let text = entry.get(attribute).and_then(|value| value.as_s().ok());
+    let named = text.and_then(|text| text.strip_prefix(prefix)?.parse().ok());
+    if named.is_none() {
+        error!("an entry has an unreadable {attribute}: {text:?}");
+    }
+    named
+}
+
 fn key(pk: String, sk: impl Into<String>) -> Item {
     Item::from([("pk".to_owned(), AttributeValue::S(pk)), ("sk".to_owned(), AttributeValue::S(sk.into()))])
 }
 
 pub(crate) fn pool(company: &CompanyId) -> String {
-    format!("CO#{company}")
+    format!("{POOL_PREFIX}{company}")
 }
 
 pub(crate) fn number(company: &CompanyId, number: &PhoneNumber) -> Item {
@@ -108,7 +146,7 @@ pub(crate) fn shard_name(shard: u8) -> String {
 }
 
 pub(crate) fn campaign_partition(campaign: &CampaignId) -> String {
-    format!("CAMP#{campaign}")
+    format!("{CAMPAIGN_PREFIX}{campaign}")
 }
 
 pub(crate) fn campaign(campaign: &CampaignId) -> Item {
@@ -143,7 +181,7 @@ pub(crate) fn assistant_owner(provider_id: &str) -> Item {
 }
 
 pub(crate) fn call_partition(call: &CallId) -> String {
-    format!("CALL#{call}")
+    format!("{CALL_PREFIX}{call}")
 }
 
 pub(crate) fn call(call: &CallId) -> Item {

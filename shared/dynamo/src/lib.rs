@@ -33,7 +33,7 @@ mod watch;
 pub use assistants::{AssistantChanged, Deleted, Fenced, NewAssistant, Registered};
 pub use callbacks::{Promise, Promised};
 pub use calls::{Page, ToldOfCall};
-pub use campaigns::{Added, AssistantChosen, CampaignMade, Commanded, ContactPage};
+pub use campaigns::{Added, AssistantChosen, CampaignMade, CapChanged, Commanded, ContactPage};
 pub use consent::Consented;
 pub use decisions::{Decided, NewDecision, StoredDecision, Supposed};
 pub use dialing::{Claim, Claimed, LineLimits, LogEntry, Moved};

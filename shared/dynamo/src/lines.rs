@@ -73,6 +73,11 @@ impl LinesInUse {
         &self.line.stopped_states
     }
 
+    /// Whether nobody is called in one of these states.
+    pub fn stop_one_of(&self, states: &[State]) -> bool {
+        states.iter().any(|state| self.line.stopped_states.contains(state))
+    }
+
     /// The campaign whose turn it is when `campaign` could have a line at `now`: another that waits, or none.
     pub fn turn_of_another(&self, now: Timestamp, campaign: &Campaign) -> Option<&CampaignId> {
         let own_since = self.line.waiting.get(&campaign.id).map_or(now, |waits| waits.since);

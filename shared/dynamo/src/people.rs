@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use dialpool_domain::place::Zone;
 use dialpool_domain::pool::HoldHours;
+use dialpool_domain::retry::RetryPolicy;
 use dialpool_domain::time::{TimeZone, millis};
 use dialpool_domain::usage::{Limits, Thresholds, zone_of};
 use dialpool_domain::{CompanyId, PhoneNumber, Timestamp};
@@ -33,6 +34,9 @@ pub struct Company {
     /// From where on something is done about its numbers.
     #[serde(default)]
     pub thresholds: Thresholds,
+    /// When who was not reached is called again.
+    #[serde(default, rename = "retry_policy")]
+    pub retry: RetryPolicy,
     /// Whether a number near the lead is preferred.
     #[serde(default = "yes")]
     pub local_presence: bool,
@@ -65,6 +69,7 @@ impl Company {
             lines: usual_lines(),
             limits: Limits::default(),
             thresholds: Thresholds::default(),
+            retry: RetryPolicy::default(),
             local_presence: true,
             zone: None,
             usual_rate: None,
@@ -156,15 +161,13 @@ impl Store {
             .limit(limit)
             .send()
             .await?;
-        let more = page.last_evaluated_key.is_some();
+        let next = page.last_evaluated_key.as_ref().and_then(keys::company_of);
         let mut companies = Vec::new();
         for item in page.items.unwrap_or_default() {
-            let id = item.get("sk").and_then(|sk| sk.as_s().ok()).and_then(|id| id.parse().ok());
-            if let Some(id) = id {
+            if let Some(id) = keys::company_of(&item) {
                 companies.extend(self.company(&id).await?);
             }
         }
-        let next = companies.last().filter(|_| more).map(|company| company.company.clone());
         Ok((companies, next))
     }
 
@@ -183,7 +186,8 @@ impl Store {
     /// When the store gives no answer; what was asked for can be made of settings that are read again.
     pub async fn change_company(&self, settings: &Company) -> Result<Option<Company>, StoreError> {
         let mut expression = "SET settings_version = :next, label = :label, hold_hours = :hours, \
-                              local_presence = :local, n_lines = :lines, limits = :limits, thresholds = :thresholds"
+                              local_presence = :local, n_lines = :lines, limits = :limits, thresholds = :thresholds, \
+                              retry_policy = :retry"
             .to_owned();
         if settings.zone.is_some() {
             expression.push_str(", company_zone = :zone");
@@ -200,7 +204,8 @@ impl Store {
             .value(":lines", u64::from(settings.lines))
             .value(":local", AttributeValue::Bool(settings.local_presence))
             .value(":limits", items::attribute("company", &settings.limits)?)
-            .value(":thresholds", items::attribute("company", &settings.thresholds)?);
+            .value(":thresholds", items::attribute("company", &settings.thresholds)?)
+            .value(":retry", items::attribute("company", &settings.retry)?);
         let write = match &settings.zone {
             Some(zone) => write.value(":zone", zone.as_str()),
             None => write,

@@ -705,6 +705,10 @@ impl Store {
                     format!("{id} holds a number that is not there"),
                 ));
             };
+            if reason == ReleaseReason::OnlyNumber && number.active_call.is_some() {
+                // Somebody else's dial of the same lead came to a call.
+                return Ok(Changed::Done(assignment.into()));
+            }
             let available_at = number.available_after(ended_at);
             let over = Over {
                 assignment_id: id,
@@ -971,13 +975,7 @@ impl Store {
                 .items()
                 .send();
             while let Some(item) = pages.next().await {
-                let item = item?;
-                let text =
-                    |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
-                let company =
-                    text("pk").and_then(|pk| pk.strip_prefix("CO#")).and_then(|name| name.parse().ok());
-                let assignment = text("assignment_id").and_then(|id| id.parse().ok());
-                expired.extend(company.zip(assignment));
+                expired.extend(keys::hold_of(&item?));
                 if expired.len() == limit {
                     return Ok(expired);
                 }

@@ -13,7 +13,7 @@ use dialpool_domain::contact::{Contact, ContactState};
 use dialpool_domain::event::{Aggregate, CallOver, Cause, EventData};
 use dialpool_domain::outcome::{Outcome, carrier_refused, number_used_up};
 use dialpool_domain::pool::{AFTER_APPOINTMENT, ReleaseReason};
-use dialpool_domain::retry::{self, DoneReason, HoldAfter, Next, RetryPolicy};
+use dialpool_domain::retry::{self, DoneReason, HoldAfter, Next};
 use dialpool_domain::time::Duration;
 use dialpool_domain::usage::OverCall;
 use dialpool_domain::{CallId, Timestamp, Usd};
@@ -42,8 +42,6 @@ pub struct Settlement<'a> {
     pub report: &'a CallReport,
     /// Whether that is everything.
     pub told: Told,
-    /// When to try again.
-    pub policy: &'a RetryPolicy,
     /// Names the number called on the suppression lists, should the person have opted out.
     pub hasher: &'a PhoneHasher,
 }
@@ -359,13 +357,18 @@ impl Store {
         consequences: &Consequences,
     ) -> Result<Vec<Write>, StoreError> {
         let Around { call, contact, .. } = around;
+        let keeps = matches!(consequences.hold, HoldAfter::Keep | HoldAfter::KeepUntil(_));
         let expression = match (consequences.next, consequences.promised_for) {
+            (Next::At(_), None) if keeps => {
+                "SET due_at = :due, ahead_due = :due, attempts = :attempts, provider_failures = :failures, item_version = :next, \
+                 n_events = :events REMOVE call_id, promised_for"
+            }
             (Next::At(_), None) => {
                 "SET due_at = :due, attempts = :attempts, provider_failures = :failures, item_version = :next, n_events = :events \
                  REMOVE call_id, promised_for"
             }
             (Next::At(_), Some(_)) => {
-                "SET due_at = :due, promised_due = :due, promised_for = :promised, attempts = :attempts, \
+                "SET due_at = :due, ahead_due = :due, promised_for = :promised, attempts = :attempts, \
                  provider_failures = :failures, item_version = :next, n_events = :events REMOVE call_id"
             }
             (Next::Done(_), _) => {
@@ -664,7 +667,7 @@ fn consequences(
     }
     let failed = u32::from(outcome == Outcome::ProviderFailed);
     let provider_failures = around.contact.provider_failures + failed;
-    let policy = settlement.policy;
+    let policy = &around.company.retry;
     let ended_at = report.ended_at.unwrap_or(now);
     let asked = callback(&around.call, &around.contact, report, outcome, ended_at);
     // Nobody was called: what was owed is owed still, however often the person was called before.

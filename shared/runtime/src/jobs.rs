@@ -35,6 +35,29 @@ pub enum DialJob {
     },
 }
 
+/// A message that says what it came of. What is logged while it is worked on is found by that.
+pub trait Traced {
+    /// The trace of the request that it came of.
+    fn trace_id(&self) -> &TraceId;
+}
+
+impl Traced for DialJob {
+    fn trace_id(&self) -> &TraceId {
+        match self {
+            Self::Dial { trace_id, .. }
+            | Self::Withdraw { trace_id, .. }
+            | Self::CheckNumbers { trace_id }
+            | Self::Settle { trace_id, .. } => trace_id,
+        }
+    }
+}
+
+impl Traced for InboxMessage {
+    fn trace_id(&self) -> &TraceId {
+        &self.trace_id
+    }
+}
+
 /// Something that a provider sent, as it came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InboxMessage {

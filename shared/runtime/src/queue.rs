@@ -8,7 +8,9 @@ use aws_sdk_sqs::error::DisplayErrorContext;
 use futures::StreamExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tracing::error;
+use tracing::{Instrument, Span, error, info_span};
+
+use crate::jobs::Traced;
 
 /// The longest that a queue holds a message back.
 pub const LONGEST_DELAY: Duration = Duration::from_mins(15);
@@ -58,20 +60,25 @@ impl Queue {
 /// hands to the dead-letter queue. A message that cannot be read fails like any other: nothing is dropped.
 pub async fn each_message<T, E, F>(event: SqsEvent, work: impl Fn(T) -> F) -> SqsBatchResponse
 where
-    T: DeserializeOwned,
+    T: DeserializeOwned + Traced,
     E: std::fmt::Display,
     F: Future<Output = Result<(), E>>,
 {
     let failures = futures::stream::iter(event.records)
         .map(|record| {
             let parsed = serde_json::from_str::<T>(record.body.as_deref().unwrap_or_default());
+            let span = match &parsed {
+                Ok(message) => info_span!("message", trace.id = %message.trace_id()),
+                Err(_) => Span::none(),
+            };
             let work = parsed.map(&work);
-            async move {
+            let worked_on = async move {
                 match work {
                     Err(error) => failed(&record, &error),
                     Ok(work) => work.await.err().and_then(|error| failed(&record, &error)),
                 }
-            }
+            };
+            worked_on.instrument(span)
         })
         .buffer_unordered(AT_ONCE)
         .filter_map(async |failure| failure)

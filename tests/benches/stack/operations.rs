@@ -8,7 +8,6 @@ use dialpool_domain::call::{CallReport, CallState};
 use dialpool_domain::law::{LegalBasis, Window, candidate_zones, window};
 use dialpool_domain::outcome::Outcome;
 use dialpool_domain::pool::ReleaseReason;
-use dialpool_domain::retry::RetryPolicy;
 use dialpool_domain::rules::Rules;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CallId, PhoneNumber};
@@ -92,7 +91,7 @@ async fn pool(numbers: usize, held_percent: usize) -> World {
 /// One caller, nobody else: assign, claim, end of call, and the rest of a lead's way.
 async fn alone() -> Vec<(String, Vec<Cost>)> {
     let world = pool(25, 0).await;
-    let (store, rules, policy) = (world.store(), Rules::united_states(), RetryPolicy::default());
+    let (store, rules) = (world.store(), Rules::united_states());
     let hasher = PhoneHasher::new("bench".to_owned().into());
     let line = LineLimits { account: "vapi".to_owned(), outbound: 70 };
     let leads: Vec<String> = (0..20).map(|n| format!("lead-{n}")).collect();
@@ -135,7 +134,6 @@ async fn alone() -> Vec<(String, Vec<Cost>)> {
             provider_call_id: Some("call-1"),
             report: &report,
             told: Told::All,
-            policy: &policy,
             hasher: &hasher,
         };
         let (ended, end) = metered(store.end_call(&world.cause(), &settlement)).await;

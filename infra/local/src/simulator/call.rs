@@ -31,6 +31,14 @@ pub(super) struct Order {
     pub(super) latest_at: Option<Timestamp>,
 }
 
+impl Order {
+    /// Whether somebody listens for a machine: nobody does unless that is asked for.
+    pub(super) fn detects_voicemail(&self) -> bool {
+        let overrides = self.request.get("assistantOverrides");
+        overrides.is_some_and(|overrides| overrides["voicemailDetection"].is_object())
+    }
+}
+
 /// Where webhooks go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -387,7 +387,10 @@ impl Inner {
         let fixed =
             order.customer.parse::<PhoneNumber>().ok().and_then(|number| self.config.scripts.get(&number));
         let drawn_by = order.name.as_deref().unwrap_or(&id);
-        let script = fixed.copied().unwrap_or_else(|| Script::draw(&self.config, drawn_by));
+        let mut script = fixed.copied().unwrap_or_else(|| Script::draw(&self.config, drawn_by));
+        if !order.detects_voicemail() {
+            script.ending = script.ending.undetected();
+        }
         let call = Call::new(&self.config, id, order, script, now);
         self.save(&call);
         let free = self.config.concurrency_limit - state.active(now) - 1;

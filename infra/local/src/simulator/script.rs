@@ -101,6 +101,20 @@ impl Script {
 }
 
 impl Ending {
+    /// What comes of the call when nobody listens for machines: one that takes it passes for a person.
+    pub(super) fn undetected(self) -> Self {
+        match self {
+            Self::Voicemail { talk } => Self::Answered {
+                talk,
+                customer_hangs_up: true,
+                opted_out: false,
+                booked: false,
+                call_again: None,
+            },
+            ending => ending,
+        }
+    }
+
     /// The reason in the provider's words.
     pub(super) fn reason(self) -> &'static str {
         match self {

@@ -143,6 +143,8 @@ pub enum Withdrawn {
     Done,
     /// It rings already, or is over: it stays as it is.
     Begun,
+    /// It waits still, or the provider says nothing that tells: asking again may help.
+    Waits,
     /// The provider does not have it.
     NotFound,
 }
@@ -213,13 +215,18 @@ pub struct ProviderCall {
     /// Whether the call did what it was for, in the assistant's judgement.
     pub success_evaluation: Option<String>,
     /// What the assistant was told to find out, in a form of the assistant's own.
-    pub structured_data: Option<Value>,
+    pub found_out: Vec<Map<String, Value>>,
 }
 
 impl ProviderCall {
     /// Our id of the call; none when Dialpool did not place it.
     pub fn our_call_id(&self) -> Option<CallId> {
         wire::our_call_id(self.metadata_call_id.as_deref(), self.name.as_deref())
+    }
+
+    /// Whether it may wait to be started: what a deletion says of itself says nothing of that.
+    fn may_wait(&self) -> bool {
+        matches!(self.status.as_deref(), Some("queued" | "scheduled" | "deletion-failed" | "not-found"))
     }
 
     /// Where the call stands, in our words. A status that is not known says that the provider has the call, no more.
@@ -239,8 +246,8 @@ impl ProviderCall {
             transcript: self.transcript.clone(),
             summary: self.summary.clone(),
             success_evaluation: self.success_evaluation.clone(),
-            opted_out: self.structured_data.as_ref().is_some_and(wire::says_opted_out),
-            callback: self.structured_data.as_ref().and_then(wire::promised_callback),
+            opted_out: wire::says_opted_out(&self.found_out),
+            callback: wire::promised_callback(&self.found_out),
         };
         whole.within_limits()
     }
@@ -340,7 +347,7 @@ impl Vapi {
         let Some(call) = self.call(provider_call_id).await? else {
             return Ok(Withdrawn::NotFound);
         };
-        if !matches!(call.status.as_deref(), Some("queued" | "scheduled")) {
+        if !call.may_wait() {
             return Ok(Withdrawn::Begun);
         }
         let request = self
@@ -355,7 +362,11 @@ impl Vapi {
             StatusCode::OK => {
                 let deleted = ProviderCall::from(read::<wire::Call>(&body)?);
                 let ended = deleted.status.as_deref() == Some("ended") && deleted.started_at.is_none();
-                Ok(if ended { Withdrawn::Done } else { Withdrawn::Begun })
+                Ok(match ended {
+                    true => Withdrawn::Done,
+                    false if deleted.may_wait() => Withdrawn::Waits,
+                    false => Withdrawn::Begun,
+                })
             }
             StatusCode::NOT_FOUND => Ok(Withdrawn::NotFound),
             _ => Err(Answer { status, body }.into_error()),

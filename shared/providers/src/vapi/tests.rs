@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{
     Bytes, CallId, CallState, CampaignId, NewCall, PAGE, PAGES, PlaceCall, ProviderError, RefusalKind,
-    Request, Timestamp, TraceId, Transport, TransportError, Vapi, WebhookTarget, Written, wire,
+    Request, Timestamp, TraceId, Transport, TransportError, Vapi, WebhookTarget, Withdrawn, Written, wire,
 };
 
 pub(super) const NOW: Timestamp = Timestamp::from_millis(1_772_463_845_678);
@@ -142,6 +142,9 @@ fn the_request_for_a_call() {
           "status-update",
           "end-of-call-report"
         ],
+        "voicemailDetection": {
+          "provider": "vapi"
+        },
         "voicemailMessage": ""
       },
       "customer": {
@@ -189,6 +192,26 @@ async fn the_key_goes_with_every_request() {
     assert!(requests.iter().all(|request| request.headers()["authorization"] == "Bearer key-7"));
     assert_eq!(requests[0].uri(), "https://api.vapi.example/call");
     assert_eq!(requests[1].uri(), "https://api.vapi.example/call/a%2F..%2Fb%3Fc", "an id stays an id");
+}
+
+#[tokio::test]
+async fn a_call_counts_as_taken_back_when_the_provider_says_so_and_is_asked_for_again_while_it_may_ring() {
+    let status = |status: &str| answered(200, format!(r#"{{"id":"p7","status":"{status}"}}"#));
+    let begun = || answered(200, r#"{"id":"p7","status":"ended","startedAt":"2026-03-02T15:04:06Z"}"#);
+    for (answers, expected) in [
+        (vec![status("queued"), status("ended")], Withdrawn::Done),
+        (vec![status("queued"), status("queued")], Withdrawn::Waits),
+        (vec![status("scheduled"), status("deletion-failed")], Withdrawn::Waits),
+        (vec![status("deletion-failed"), status("ended")], Withdrawn::Done),
+        (vec![status("queued"), status("ringing")], Withdrawn::Begun),
+        (vec![status("queued"), begun()], Withdrawn::Begun),
+        (vec![status("in-progress")], Withdrawn::Begun),
+        (vec![status("queued"), answered(404, "")], Withdrawn::NotFound),
+        (vec![answered(404, "")], Withdrawn::NotFound),
+    ] {
+        let told = format!("{answers:?}");
+        assert_eq!(Peer::new(answers).vapi().withdraw("p7").await.unwrap(), expected, "{told}");
+    }
 }
 
 #[tokio::test]

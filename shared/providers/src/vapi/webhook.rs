@@ -313,16 +313,27 @@ mod tests {
     }
 
     #[test]
-    fn an_opt_out_in_the_structured_data_is_found() {
+    fn an_opt_out_is_found_in_the_structured_data_and_in_structured_outputs() {
+        let structured = |data: &str| format!(r#""analysis":{{"structuredData":{data}}}"#);
+        let outputs = |data: &str| format!(r#""artifact":{{"structuredOutputs":{data}}}"#);
         for (data, opted_out) in [
-            (r#"{"opted_out":true}"#, true),
-            (r#"{"doNotCall":"Yes"}"#, true),
-            (r#"{"opted_out":false}"#, false),
-            (r#"["opted_out"]"#, false),
+            (structured(r#"{"opted_out":true}"#), true),
+            (structured(r#"{"doNotCall":"Yes"}"#), true),
+            (structured(r#"{"opted_out":false}"#), false),
+            (structured(r#"["opted_out"]"#), false),
+            (outputs(r#"{"u-1":{"name":"After the call","result":{"opted_out":true}}}"#), true),
+            (
+                outputs(
+                    r#"{"u-1":{"name":"Lead","result":{"fit":1}},"u-2":{"name":"Opted out","result":true}}"#,
+                ),
+                true,
+            ),
+            (outputs(r#"{"u-1":{"name":"Opted out","result":false}}"#), false),
+            (outputs(r#"{"u-1":{"name":"Opted out","result":null},"u-2":7}"#), false),
+            (outputs(r#"["opted_out"]"#), false),
         ] {
-            let body = format!(
-                r#"{{"message":{{"type":"end-of-call-report","analysis":{{"structuredData":{data}}},"call":{{"id":"c1"}}}}}}"#
-            );
+            let body =
+                format!(r#"{{"message":{{"type":"end-of-call-report",{data},"call":{{"id":"c1"}}}}}}"#);
             let Kind::EndOfCallReport { report, .. } = Webhook::parse(body.as_bytes()).unwrap().kind else {
                 panic!()
             };

@@ -169,15 +169,8 @@ fn sign_call(secret: &SecretString, call_id: &CallId) -> [u8; 32] {
 }
 
 fn mac(secret: &SecretString, parts: &[&[u8]]) -> [u8; 32] {
-    // HMAC takes a key of any length: a longer one than a block is hashed, a shorter one padded (RFC 2104).
-    let mut block = [0; 64];
-    let key = secret.expose_secret().as_bytes();
-    if key.len() > block.len() {
-        block[..32].copy_from_slice(&Sha256::digest(key));
-    } else {
-        block[..key.len()].copy_from_slice(key);
-    }
-    let mut mac = Hmac::<Sha256>::new(&block.into());
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes())
+        .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
     for part in parts {
         mac.update(part);
     }

@@ -58,11 +58,19 @@ struct NewOverrides<'a> {
     /// What is said to a machine; empty: nothing, and the call ends. Absent: what the assistant is configured with.
     #[serde(rename = "voicemailMessage", skip_serializing_if = "Option::is_none")]
     voicemail_message: Option<&'static str>,
+    /// Off unless it is asked for: a machine that took the call would count as a person.
+    #[serde(rename = "voicemailDetection")]
+    voicemail_detection: VoicemailDetection,
     metadata: NewMetadata<'a>,
     server: Server<'a>,
     /// What the server is told of. Without it every word that is said comes as a message of its own.
     #[serde(rename = "serverMessages")]
     server_messages: &'static [&'static str],
+}
+
+#[derive(Serialize)]
+struct VoicemailDetection {
+    provider: &'static str,
 }
 
 #[derive(Serialize)]
@@ -122,6 +130,7 @@ impl<'a> CreateCall<'a> {
             schedule_plan: SchedulePlan { earliest_at: call.earliest_at, latest_at: call.latest_at },
             assistant_overrides: NewOverrides {
                 voicemail_message: (!call.leave_voicemail).then_some(""),
+                voicemail_detection: VoicemailDetection { provider: "vapi" },
                 metadata: NewMetadata {
                     call_id: call.call_id.as_str(),
                     company: call.company.as_str(),
@@ -316,6 +325,9 @@ struct Artifact {
     transcript: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     recording_url: Option<String>,
+    /// By the id of the output: its name, and what it resulted in.
+    #[serde(default)]
+    structured_outputs: Value,
 }
 
 #[derive(Default, Deserialize)]
@@ -330,7 +342,7 @@ struct Analysis {
 }
 
 pub(super) fn provider_call(head: CallHead, end: End) -> ProviderCall {
-    let artifact = end.artifact.unwrap_or_default();
+    let mut artifact = end.artifact.unwrap_or_default();
     let analysis = end.analysis.unwrap_or_default();
     ProviderCall {
         metadata_call_id: head.metadata_call_id().map(str::to_owned),
@@ -342,12 +354,28 @@ pub(super) fn provider_call(head: CallHead, end: End) -> ProviderCall {
         started_at: end.started_at,
         ended_at: end.ended_at,
         cost: exact_usd(&end.cost),
-        transcript: artifact.transcript.filter(|text| !text.is_empty()),
-        recording_url: artifact.recording_url.or(end.recording_url),
+        transcript: artifact.transcript.take().filter(|text| !text.is_empty()),
+        recording_url: artifact.recording_url.take().or(end.recording_url),
         summary: analysis.summary,
         success_evaluation: scalar_text(&analysis.success_evaluation),
-        structured_data: Some(analysis.structured_data).filter(|data| !data.is_null()),
+        found_out: found_out(analysis.structured_data, &artifact.structured_outputs),
     }
+}
+
+/// What the assistant was told to find out, by the analysis plan or as structured outputs: those of one value are a field by their
+/// name.
+fn found_out(structured_data: Value, structured_outputs: &Value) -> Vec<Map<String, Value>> {
+    let outputs = structured_outputs.as_object().into_iter().flat_map(Map::values).filter_map(|output| {
+        Some(match output.get("result")? {
+            Value::Object(fields) => fields.clone(),
+            value => Map::from_iter([(output.get("name")?.as_str()?.to_owned(), value.clone())]),
+        })
+    });
+    let data = match structured_data {
+        Value::Object(fields) => Some(fields),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => None,
+    };
+    data.into_iter().chain(outputs).collect()
 }
 
 impl From<Call> for ProviderCall {
@@ -375,8 +403,8 @@ fn scalar_text(value: &Value) -> Option<String> {
 
 /// Whether the assistant found that the person does not want to be called again. The names are those that assistants are
 /// told to use: one that is spelled a little differently counts, too.
-pub(super) fn says_opted_out(structured_data: &Value) -> bool {
-    named(structured_data, &["optedout", "optout", "donotcall", "dnc"]).any(|value| match value {
+pub(super) fn says_opted_out(found_out: &[Map<String, Value>]) -> bool {
+    named(found_out, &["optedout", "optout", "donotcall", "dnc"]).any(|value| match value {
         Value::Bool(said) => *said,
         Value::String(text) => ["true", "yes"].contains(&text.trim().to_ascii_lowercase().as_str()),
         Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,
@@ -384,15 +412,14 @@ pub(super) fn says_opted_out(structured_data: &Value) -> bool {
 }
 
 /// When the assistant promised to call again. A text that is no time promises nothing.
-pub(super) fn promised_callback(structured_data: &Value) -> Option<PromisedTime> {
-    named(structured_data, &["callbackat", "callbacktime", "callback", "callagainat"])
+pub(super) fn promised_callback(found_out: &[Map<String, Value>]) -> Option<PromisedTime> {
+    named(found_out, &["callbackat", "callbacktime", "callback", "callagainat"])
         .find_map(|value| value.as_str()?.parse().ok())
 }
 
 /// The values of fields with one of these names, however they are spelled.
-fn named<'a>(data: &'a Value, names: &'a [&str]) -> impl Iterator<Item = &'a Value> {
-    let fields = data.as_object().into_iter().flatten();
-    fields.filter_map(|(name, value)| {
+fn named<'a>(found_out: &'a [Map<String, Value>], names: &'a [&str]) -> impl Iterator<Item = &'a Value> {
+    found_out.iter().flatten().filter_map(|(name, value)| {
         let letters: String = name.chars().filter(char::is_ascii_alphabetic).collect();
         names.contains(&letters.to_ascii_lowercase().as_str()).then_some(value)
     })

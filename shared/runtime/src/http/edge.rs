@@ -7,6 +7,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use dialpool_domain::TraceId;
 use tower_http::decompression::RequestDecompressionLayer;
+use tracing::{Instrument, info_span};
 
 use super::caller::Api;
 use super::idempotency::idempotent;
@@ -43,7 +44,9 @@ async fn traced(mut request: Request, next: Next, chance: u128, limit_bytes: usi
     let trace = given.and_then(TraceId::from_traceparent).unwrap_or_else(|| TraceId::new(chance));
     request.extensions_mut().insert(trace.clone());
     request.extensions_mut().insert(BodyLimit(limit_bytes));
-    let mut response = next.run(request).await;
+    // Whoever has the id from an answer finds what was logged.
+    let logged = info_span!("request", trace.id = %trace);
+    let mut response = next.run(request).instrument(logged).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         response = problem.render(&trace);
     }
