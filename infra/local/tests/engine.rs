@@ -460,14 +460,6 @@ fn a_parameter_without_a_value_is_named() {
 }
 
 #[test]
-fn a_resource_whose_condition_is_false_is_left_out() {
-    let text = TEMPLATE
-        .replace("Late: { Type: AWS::SQS::Queue, ", "Late: { Type: AWS::SQS::Queue, Condition: Never, ");
-    let text = format!("Conditions: {{ Never: !Equals [a, b] }}{text}");
-    assert!(Template::parse(&text).unwrap().queues.iter().all(|queue| queue.name != "Late"));
-}
-
-#[test]
 fn the_batch_size_of_a_stream_is_100_unless_given() {
     let text = format!(
         "{TEMPLATE}  Relay:
@@ -479,16 +471,6 @@ fn the_batch_size_of_a_stream_is_100_unless_given() {
     );
     let trigger = format!("{:?}", Template::parse(&text).unwrap().functions[0].triggers);
     assert!(trigger.contains("batch_size: 100"), "{trigger}");
-}
-
-#[test]
-fn conditions_that_lead_back_to_themselves_are_refused() {
-    let text = format!(
-        "Conditions: {{ A: !Not [!Condition B], B: {{ 'Fn::Not': [{{ Condition: A }}] }} }}{TEMPLATE}"
-    );
-    let text = text.replace("VisibilityTimeout: 60", "VisibilityTimeout: !If [A, 1, 2]");
-    let error = Template::parse(&text).unwrap_err().to_string();
-    assert!(error.contains("condition A"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
