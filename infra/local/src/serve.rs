@@ -28,9 +28,9 @@ use dialpool_runtime::{Clock, Entropy};
 use tokio::net::TcpListener;
 
 use crate::engine::Engine;
-use crate::local::TEMPLATE;
+use crate::local::{ACCOUNT_LINES, TEMPLATE, simulated};
 use crate::simulator::{CallJournal, Config, Simulator};
-use crate::stack::{Loopback, Options, Stack, transport_to};
+use crate::stack::{Loopback, Options, Stack};
 use crate::template::Template;
 use crate::{campaign_view, import, pool_view};
 
@@ -184,46 +184,30 @@ pub async fn serve(place: &Place, options: &ServeOptions) -> anyhow::Result<()> 
     let secret = remembered_secret(&engine, "secret/webhook", &entropy)?;
     let hash_key = remembered_secret(&engine, PHONE_HASH_SECRET, &entropy)?;
     let loopback = Loopback::default();
-    let (provider, mut variables, simulated) = match &real_key {
-        Some(key) => real_provider(key)?,
+    let mut made_of = match &real_key {
+        Some(key) => {
+            let (provider, variables) = real_provider(key)?;
+            Options::new(engine.clone(), clock.clone(), entropy.clone(), provider, variables)
+        }
         None => {
             let simulator = simulator(&engine, &clock, options, &loopback)?;
             simulator.has_numbers_of(engine.store());
-            let variables = BTreeMap::from([
-                ("VAPI_BASE_URL".to_owned(), "http://simulator.invalid".to_owned()),
-                ("VAPI_ACCOUNT_CONCURRENCY".to_owned(), "100".to_owned()),
-                ("WEBHOOK_URL".to_owned(), "http://dialpool.invalid/v1/webhooks/vapi".to_owned()),
-                ("vapi_api_key".to_owned(), Config::default().api_key),
-            ]);
-            (transport_to(simulator.router()), variables, true)
+            simulated(engine.clone(), clock.clone(), entropy.clone(), &simulator, ACCOUNT_LINES)
         }
     };
-    variables.insert("vapi_webhook_secret".to_owned(), secret);
-    variables.insert("phone_hash_key".to_owned(), hash_key);
-    let stack = Stack::start(
-        &template,
-        Options {
-            engine: engine.clone(),
-            clock: clock.clone(),
-            entropy: entropy.clone(),
-            variables,
-            provider,
-            intercept: None,
-            sdk_retries: true,
-            clock_skew_ms: |_| 0,
-            schedule_stretch: 1,
-        },
-    )
-    .await?;
+    made_of.variables.insert("vapi_webhook_secret".to_owned(), secret);
+    made_of.variables.insert("phone_hash_key".to_owned(), hash_key);
+    let stack = Stack::start(&template, made_of).await?;
+    let is_simulated = real_key.is_none();
     let api = loopback.is(stack.api());
     // The clock went on while the stack was down: what was due then is due now.
     for schedule in ["ReleaseSweeper", "CampaignPacer"] {
         stack.tick(schedule).await;
     }
     let key = first_key(&engine, &stack.store, &entropy).await?;
-    welcome(&address, &key, simulated, &place.folder, clock.now());
+    welcome(&address, &key, is_simulated, &place.folder, clock.now());
     // What is not a route of the API is for the AWS tools of this machine: not where Vapi, and so anybody, reaches it.
-    let aws = simulated.then(|| engine.endpoint());
+    let aws = is_simulated.then(|| engine.endpoint());
     let app = axum::Router::new().fallback(move |request: axum::extract::Request| {
         let aws = aws.clone().filter(|_| request.headers().contains_key("x-amz-target"));
         let router = aws.unwrap_or_else(|| axum::Router::clone(&api));
@@ -260,7 +244,7 @@ fn clock(at: Option<Timestamp>, folder: &Path) -> anyhow::Result<Clock> {
     Ok(Clock::from_fn(move || Timestamp::from_millis(system.now().as_millis().saturating_add(offset))))
 }
 
-fn real_provider(key: &str) -> anyhow::Result<(Transport, BTreeMap<String, String>, bool)> {
+fn real_provider(key: &str) -> anyhow::Result<(Transport, BTreeMap<String, String>)> {
     let public = std::env::var("DIALPOOL_PUBLIC_URL").context(
         "VAPI_API_KEY is set, so DIALPOOL_PUBLIC_URL must be where Vapi reaches this stack (https://...)",
     )?;
@@ -268,7 +252,7 @@ fn real_provider(key: &str) -> anyhow::Result<(Transport, BTreeMap<String, Strin
     let transport = Transport::network(Roots::OfSystem).context("failed to set the connection to Vapi up")?;
     let variables =
         BTreeMap::from([("WEBHOOK_URL".to_owned(), url), ("vapi_api_key".to_owned(), key.to_owned())]);
-    Ok((transport, variables, false))
+    Ok((transport, variables))
 }
 
 fn simulator(
