@@ -324,10 +324,11 @@ impl Books {
     /// No number calls more often in an hour or in a day of its zone than its company allows, on a day less while it is new;
     /// nor before it rested.
     fn check_number_limits(&self, wrong: &mut Vec<Violation>) {
+        /// When each call was claimed, and how it ended.
+        type Claims<'a> = Vec<(Timestamp, Option<&'a CallOver>)>;
         let ends: BTreeMap<String, &CallOver> =
             self.ends().map(|(event, over)| (event.aggregate.key(), over)).collect();
-        let mut by_number: BTreeMap<(&CompanyId, &PhoneNumber), Vec<(Timestamp, Option<&CallOver>)>> =
-            BTreeMap::new();
+        let mut by_number: BTreeMap<(&CompanyId, &PhoneNumber), Claims<'_>> = BTreeMap::new();
         // As of when a number that did badly is new. How new it was before that is not kept.
         let mut anew: BTreeMap<&PhoneNumber, Timestamp> = BTreeMap::new();
         for event in &self.events {
