@@ -1,22 +1,25 @@
 //! The invariants, checked on what a stack has written down, what its provider has seen, and what its bus has.
 //!
-//! The checks read every item and every event and count for themselves. With what keeps the invariants they share the law
-//! and the zones of numbers, which have tests of their own.
+//! The checks read every item and every event and count for themselves. With what keeps the invariants they share the law,
+//! the zones of numbers and how many calls a day of a number has, which have tests of their own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use anyhow::Context;
 use aws_sdk_dynamodb::Client;
 use dialpool_domain::campaign::CampaignStatus;
 use dialpool_domain::event::{Aggregate, CallOver, Event, EventData};
 use dialpool_domain::law::Whereabouts;
 use dialpool_domain::law::{self, Window};
 use dialpool_domain::outcome::Outcome;
-use dialpool_domain::place::Zone;
 use dialpool_domain::pool::CLOCK_SKEW;
 use dialpool_domain::rules::Rules;
 use dialpool_domain::time::Duration;
-use dialpool_domain::usage::{Limits, zone_of};
+use dialpool_domain::usage::Usage;
 use dialpool_domain::{CallId, CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp, Usd};
+use dialpool_dynamo::Company;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::engine::Engine;
@@ -28,9 +31,21 @@ pub type Violation = String;
 /// What a stack has written down.
 pub struct Books {
     items: BTreeMap<&'static str, Vec<Value>>,
+    companies: BTreeMap<CompanyId, Company>,
+    numbers: BTreeMap<PhoneNumber, Usage>,
     events: Vec<Event>,
+    /// The events as the bus has to have them, by id.
+    written: BTreeMap<String, Value>,
     bus: Vec<Value>,
     calls: Vec<LedgerEntry>,
+}
+
+/// A number, as far as its limits go.
+#[derive(Deserialize)]
+struct NumberUsed {
+    e164: PhoneNumber,
+    #[serde(default, rename = "usage_of")]
+    usage: Usage,
 }
 
 /// How far the work is when the books are checked.
@@ -51,7 +66,7 @@ impl Books {
     /// Reads everything.
     ///
     /// # Errors
-    /// When a table cannot be read, or an event cannot be understood.
+    /// When a table cannot be read, or a company, a number or an event cannot be understood.
     pub async fn read(engine: &Engine, calls: Vec<LedgerEntry>) -> anyhow::Result<Self> {
         let client = Client::new(&engine.sdk_config(None, true));
         let mut items = BTreeMap::new();
@@ -64,16 +79,18 @@ impl Books {
             }
             items.insert(table, rows);
         }
-        let mut events: Vec<Event> = items["JournalTable"]
-            .iter()
-            .filter(|item| sort_key(item).starts_with("EVT#"))
-            .map(|item| serde_json::from_value(item.clone()))
-            .collect::<Result<_, _>>()?;
+        let companies = understood::<Company>(&items["PeopleTable"], "COMPANY")?;
+        let companies = companies.into_iter().map(|company| (company.company.clone(), company)).collect();
+        let numbers = understood::<NumberUsed>(&items["PoolTable"], "NUM#")?;
+        let numbers = numbers.into_iter().map(|number| (number.e164, number.usage)).collect();
+        let mut events = understood::<Event>(&items["JournalTable"], "EVT#")?;
         events.sort_by(|a, b| {
             (a.time, a.aggregate.key(), a.sequence).cmp(&(b.time, b.aggregate.key(), b.sequence))
         });
+        let written = events.iter().map(|event| Ok((event.id.to_string(), serde_json::to_value(event)?)));
+        let written = written.collect::<serde_json::Result<_>>()?;
         let bus = engine.bus_events().into_iter().map(|event| event.detail).collect();
-        Ok(Self { items, events, bus, calls })
+        Ok(Self { items, companies, numbers, events, written, bus, calls })
     }
 
     /// The events, by time.
@@ -268,7 +285,7 @@ impl Books {
         let mut active: BTreeMap<CampaignId, BTreeSet<String>> = BTreeMap::new();
         let caps: BTreeMap<&str, u64> = self
             .items_of("DialingTable", "CAMPAIGN")
-            .map(|item| (text(item, "campaign_id"), item["cap"].as_u64().unwrap_or(0)))
+            .filter_map(|item| Some((text(item, "campaign_id"), item["cap"].as_u64()?)))
             .collect();
         let over: BTreeMap<String, Timestamp> =
             self.ends().map(|(event, _)| (event.aggregate.key(), event.time)).collect();
@@ -284,12 +301,13 @@ impl Books {
                     campaign_of.insert(call.clone(), campaign_id.clone());
                     let active = active.entry(campaign_id.clone()).or_default();
                     active.insert(call);
-                    let cap = caps.get(campaign_id.as_str()).copied().unwrap_or(0);
-                    if active.len() as u64 > cap {
-                        wrong.push(format!(
+                    match caps.get(campaign_id.as_str()) {
+                        Some(cap) if active.len() as u64 > *cap => wrong.push(format!(
                             "{campaign_id} has {} calls under way, its cap is {cap}",
                             active.len()
-                        ));
+                        )),
+                        Some(_) => {}
+                        None => wrong.push(format!("{campaign_id} has calls, and no cap that can be read")),
                     }
                 }
                 data if data.call_over().is_some() => {
@@ -303,43 +321,56 @@ impl Books {
         }
     }
 
-    /// No number calls more often in an hour or in a day of its zone than its company allows, nor before it rested.
+    /// No number calls more often in an hour or in a day of its zone than its company allows, on a day less while it is new;
+    /// nor before it rested.
     fn check_number_limits(&self, wrong: &mut Vec<Violation>) {
-        let settings: BTreeMap<&str, (Limits, Option<Zone>)> = self
-            .items_of("PeopleTable", "COMPANY")
-            .map(|item| {
-                let limits = serde_json::from_value(item["limits"].clone()).unwrap_or_default();
-                (text(item, "company"), (limits, text(item, "company_zone").parse().ok()))
-            })
-            .collect();
-        let ends: BTreeMap<String, Timestamp> = self
-            .ends()
-            .filter(|(_, over)| !matches!(over.outcome, Outcome::CapacityLimited | Outcome::NotPlaced))
-            .map(|(event, over)| (event.aggregate.key(), over.ended_at))
-            .collect();
-        let mut by_number: BTreeMap<&PhoneNumber, Vec<(Timestamp, &Event)>> = BTreeMap::new();
-        for (_, event) in self.claims() {
-            if let EventData::CallClaimed { from, .. } = &event.data {
-                by_number.entry(from).or_default().push((event.time, event));
+        /// When each call was claimed, and how it ended.
+        type Claims<'a> = Vec<(Timestamp, Option<&'a CallOver>)>;
+        let ends: BTreeMap<String, &CallOver> =
+            self.ends().map(|(event, over)| (event.aggregate.key(), over)).collect();
+        let mut by_number: BTreeMap<(&CompanyId, &PhoneNumber), Claims<'_>> = BTreeMap::new();
+        // As of when a number that did badly is new. How new it was before that is not kept.
+        let mut anew: BTreeMap<&PhoneNumber, Timestamp> = BTreeMap::new();
+        for event in &self.events {
+            match &event.data {
+                EventData::CallClaimed { from, .. } => {
+                    let over = ends.get(&event.aggregate.key()).copied();
+                    by_number.entry((&event.company, from)).or_default().push((event.time, over));
+                }
+                EventData::NumberRested { number, until, .. } => {
+                    anew.insert(number, *until);
+                }
+                _ => {}
             }
         }
-        for (number, mut claims) in by_number {
+        for ((company, number), mut claims) in by_number {
+            let (Some(settings), Some(usage)) = (self.companies.get(company), self.numbers.get(number))
+            else {
+                wrong.push(format!("{number} called for {company}, and one of them is not there"));
+                continue;
+            };
+            let (limits, zone) = (&settings.limits, settings.zone_of(number));
             claims.sort_by_key(|(at, _)| *at);
-            let (limits, zone) = settings.get(claims[0].1.company.as_str()).cloned().unwrap_or_default();
-            let zone = zone_of(number, zone.as_ref());
             for (index, (at, _)) in claims.iter().enumerate() {
                 let date = at.in_zone(&zone).date();
-                let before = &claims[..=index];
-                let today = before.iter().filter(|(at, _)| at.in_zone(&zone).date() == date).count();
+                // One that ended without having been a call was none.
+                let before =
+                    claims[..index].iter().filter(|(_, over)| over.is_none_or(|over| over.outcome.counts()));
+                let today = 1 + before.clone().filter(|(at, _)| at.in_zone(&zone).date() == date).count();
                 // The clocks of two functions differ: an hour and a rest may seem that much shorter.
                 let hour = Duration::from_hours(1) - CLOCKS_DIFFER;
-                let lately = before.iter().filter(|(other, _)| at.since(*other) < hour).count();
-                if today > limits.per_day as usize || lately > limits.per_hour as usize {
-                    wrong.push(format!("{number} made {lately} calls in an hour, {today} on {date}"));
+                let lately = 1 + before.clone().filter(|(other, _)| at.since(*other) < hour).count();
+                let per_day = match anew.get(number) {
+                    Some(anew) if at < anew => limits.per_day,
+                    _ => usage.today_of(*at, &zone, limits).1,
+                };
+                if today > per_day as usize || lately > limits.per_hour as usize {
+                    wrong.push(format!(
+                        "{number} made {lately} calls in an hour, {today} on {date}, where {per_day} are allowed"
+                    ));
                 }
-                let rested =
-                    before[..index].iter().rev().find_map(|(_, event)| ends.get(&event.aggregate.key()));
-                if rested.is_some_and(|ended| at.since(*ended) + CLOCKS_DIFFER < limits.rest()) {
+                let rested = before.rev().find_map(|(_, over)| *over);
+                if rested.is_some_and(|over| at.since(over.ended_at) + CLOCKS_DIFFER < limits.rest()) {
                     wrong.push(format!("{number} called at {at} without a rest"));
                 }
             }
@@ -369,12 +400,11 @@ impl Books {
             let contact = contacts.get(&(campaign_id.as_str(), to.as_str()));
             let part =
                 |name: &str| contact.and_then(|contact| contact.get(name)?.as_str()).map(str::to_owned);
-            let whereabouts = Whereabouts {
-                zone: part("zone"),
-                zip: part("zip"),
-                state: part("state").and_then(|state| state.parse().ok()),
-                phone: to.clone(),
+            let Ok(state) = part("state").map(|state| state.parse()).transpose() else {
+                wrong.push(format!("{call} was claimed for a contact in a state that is none"));
+                continue;
             };
+            let whereabouts = Whereabouts { zone: part("zone"), zip: part("zip"), state, phone: to.clone() };
             let lawful = law::candidate_zones(&whereabouts).is_ok_and(|zones| {
                 matches!(law::window(Rules::united_states(), &zones, event.time), Window::Open(_))
             });
@@ -498,7 +528,8 @@ impl Books {
             if item["policy"]["mode"] != "batch" {
                 continue;
             }
-            let (cap, mut batch) = (item["cap"].as_u64().unwrap_or(0), 0);
+            let Some(cap) = number(item, "cap", wrong) else { continue };
+            let mut batch = 0;
             for (nth, (at, call)) in claims.iter().enumerate() {
                 let under_way = claims[..nth]
                     .iter()
@@ -524,13 +555,11 @@ impl Books {
                 wrong.push(format!("the events of {aggregate} have the sequence {sequence:?}"));
             }
         }
-        let written: BTreeMap<&str, Option<Value>> =
-            self.events.iter().map(|event| (event.id.as_str(), serde_json::to_value(event).ok())).collect();
         let mut told = BTreeSet::new();
         for event in &self.bus {
             let id = event["id"].as_str().unwrap_or_default();
-            match written.get(id) {
-                Some(Some(written)) if written == event => {
+            match self.written.get(id) {
+                Some(written) if written == event => {
                     told.insert(id);
                 }
                 Some(_) => wrong.push(format!("{id} is on the bus with another content")),
@@ -552,38 +581,41 @@ impl Books {
     /// The counters of a campaign are those of its events; at the end nothing is left over.
     fn check_campaigns(&self, wrong: &mut Vec<Violation>, stage: Stage) {
         let mut costs: BTreeMap<&str, Usd> = BTreeMap::new();
-        let mut calls: BTreeMap<&str, u64> = BTreeMap::new();
+        let mut calls: BTreeMap<&str, i64> = BTreeMap::new();
         for item in self.items_of("DialingTable", "CALL").filter(|item| is_over(item)) {
             let campaign = text(item, "campaign_id");
             *calls.entry(campaign).or_default() += 1;
-            let cost =
-                item["report"]["cost"].as_str().and_then(|cost| cost.parse().ok()).unwrap_or(Usd::ZERO);
-            let sum = costs.entry(campaign).or_default();
-            *sum = *sum + cost;
+            match serde_json::from_value::<Option<Usd>>(item["report"]["cost"].clone()) {
+                Ok(cost) => {
+                    let sum = costs.entry(campaign).or_default();
+                    *sum = *sum + cost.unwrap_or_default();
+                }
+                Err(error) => wrong.push(format!("{}: report.cost: {error}", text(item, "call_id"))),
+            }
         }
         for item in self.items_of("DialingTable", "CAMPAIGN") {
             let id = text(item, "campaign_id");
-            let count = |name: &str| item[name].as_i64().unwrap_or(0);
-            let counted = calls.get(id).copied().unwrap_or(0);
-            if count("n_calls") != i64::try_from(counted).unwrap_or(-1) {
-                wrong.push(format!("{id} counts {} calls, {counted} ended", count("n_calls")));
+            let ended = calls.get(id).copied().unwrap_or(0);
+            if let Some(counted) = number(item, "n_calls", wrong).filter(|counted| *counted != ended) {
+                wrong.push(format!("{id} counts {counted} calls, {ended} ended"));
             }
             let cost = costs.get(id).copied().unwrap_or(Usd::ZERO);
-            if count("cost_e4") != cost.as_ten_thousandths() {
-                wrong.push(format!("{id} cost {} in ten-thousandths, its calls {cost}", count("cost_e4")));
+            let counted = number(item, "cost_e4", wrong);
+            if let Some(counted) = counted.filter(|counted| *counted != cost.as_ten_thousandths()) {
+                wrong.push(format!("{id} cost {counted} in ten-thousandths, its calls {cost}"));
             }
             let open = self.items["DialingTable"]
                 .iter()
                 .filter(|contact| text(contact, "pk").trim_start_matches("CAMP#") == id)
                 .filter(|contact| sort_key(contact).starts_with("CON#") && contact.get("done").is_none())
                 .count();
-            if count("n_open") != i64::try_from(open).unwrap_or(-1) {
-                wrong.push(format!("{id} counts {} open contacts, there are {open}", count("n_open")));
+            if let Some(counted) = number(item, "n_open", wrong).filter(|counted| *counted != open as i64) {
+                wrong.push(format!("{id} counts {counted} open contacts, there are {open}"));
             }
             if stage == Stage::Finished {
-                let slots = item["slots"].as_object().map_or(0, serde_json::Map::len);
-                if slots > 0 {
-                    wrong.push(format!("{id} still has {slots} lines in use"));
+                let slots = &item["slots"];
+                if slots.as_object().is_none_or(|slots| !slots.is_empty()) {
+                    wrong.push(format!("{id} still has lines in use: {slots}"));
                 }
                 if !["completed", "cancelled"].contains(&text(item, "campaign_status")) {
                     wrong.push(format!(
@@ -595,9 +627,9 @@ impl Books {
         }
         if stage == Stage::Finished {
             for line in self.items_of("DialingTable", "LINE") {
-                let slots = line["slots"].as_object().map_or(0, serde_json::Map::len);
-                if slots > 0 {
-                    wrong.push(format!("{} still has {slots} lines in use", text(line, "pk")));
+                let slots = &line["slots"];
+                if slots.as_object().is_none_or(|slots| !slots.is_empty()) {
+                    wrong.push(format!("{} still has lines in use: {slots}", text(line, "pk")));
                 }
             }
             for number in self.items["PoolTable"].iter().filter(|item| item.get("active_call").is_some()) {
@@ -639,6 +671,25 @@ impl Books {
 
 fn sort_key(item: &Value) -> &str {
     text(item, "sk")
+}
+
+/// What the items of a table say whose sort keys begin with `prefix`.
+fn understood<T: DeserializeOwned>(items: &[Value], prefix: &str) -> anyhow::Result<Vec<T>> {
+    let items = items.iter().filter(|item| sort_key(item).starts_with(prefix));
+    let understood = items.map(|item| {
+        let place = || format!("failed to understand {} {}", text(item, "pk"), sort_key(item));
+        serde_json::from_value(item.clone()).with_context(place)
+    });
+    understood.collect()
+}
+
+/// A number of an item; where it has none that can be read, that is wrong.
+fn number(item: &Value, name: &str, wrong: &mut Vec<Violation>) -> Option<i64> {
+    let number = item[name].as_i64();
+    if number.is_none() {
+        wrong.push(format!("{} has no {name} that can be read", text(item, "pk")));
+    }
+    number
 }
 
 fn text<'a>(item: &'a Value, name: &str) -> &'a str {

@@ -1,6 +1,5 @@
 //! The stack and the provider simulator, put together: what `serve`, the demo and the tests run.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -17,6 +16,32 @@ use crate::template::Template;
 
 /// The template that this program was built with; `--template` reads another.
 pub const TEMPLATE: &str = include_str!("../../template.yaml");
+
+/// Lines of the simulated provider's account.
+pub const ACCOUNT_LINES: u32 = 100;
+
+/// What the simulated provider presents with a webhook, unless `serve` remembers another secret.
+pub const WEBHOOK_SECRET: &str = "local-webhook-secret";
+
+/// What a stack with the simulated provider is made of.
+pub fn simulated(
+    engine: Engine,
+    clock: Clock,
+    entropy: Entropy,
+    simulator: &Simulator,
+    account_lines: u32,
+) -> Options {
+    let variables = [
+        ("VAPI_BASE_URL", "http://simulator.invalid"),
+        ("VAPI_ACCOUNT_CONCURRENCY", &account_lines.to_string()),
+        ("WEBHOOK_URL", "http://dialpool.invalid/v1/webhooks/vapi"),
+        ("vapi_api_key", simulator.api_key()),
+        ("vapi_webhook_secret", WEBHOOK_SECRET),
+        ("phone_hash_key", "local-phone-hash-key"),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    Options::new(engine, clock, entropy, transport_to(simulator.router()), variables)
+}
 
 /// How a local stack differs from the usual.
 pub struct Settings {
@@ -51,7 +76,7 @@ impl Settings {
             seed,
             simulator: simulator::Config { seed, ..simulator::Config::default() },
             calls: None,
-            account_lines: 100,
+            account_lines: ACCOUNT_LINES,
             intercept: None,
             sdk_retries: true,
             clock_skew_ms: |_| 0,
@@ -82,33 +107,18 @@ impl Local {
     pub async fn start(template: &Template, settings: Settings) -> anyhow::Result<Self> {
         let loopback = Loopback::default();
         let entropy = Entropy::seeded(settings.seed);
-        let api_key = settings.simulator.api_key.clone();
         let simulator =
             Simulator::new(settings.simulator, settings.clock.clone(), loopback.transport(), settings.calls)?;
         simulator.has_numbers_of(settings.engine.store());
-        let variables = BTreeMap::from([
-            ("VAPI_BASE_URL".to_owned(), "http://simulator.invalid".to_owned()),
-            ("VAPI_ACCOUNT_CONCURRENCY".to_owned(), settings.account_lines.to_string()),
-            ("WEBHOOK_URL".to_owned(), "http://dialpool.invalid/v1/webhooks/vapi".to_owned()),
-            ("vapi_api_key".to_owned(), api_key),
-            ("vapi_webhook_secret".to_owned(), "local-webhook-secret".to_owned()),
-            ("phone_hash_key".to_owned(), "local-phone-hash-key".to_owned()),
-        ]);
-        let stack = Stack::start(
-            template,
-            Options {
-                engine: settings.engine,
-                clock: settings.clock.clone(),
-                entropy: entropy.clone(),
-                variables,
-                provider: transport_to(simulator.router()),
-                intercept: settings.intercept,
-                sdk_retries: settings.sdk_retries,
-                clock_skew_ms: settings.clock_skew_ms,
-                schedule_stretch: settings.schedule_stretch,
-            },
-        )
-        .await?;
+        let (clock, lines) = (settings.clock.clone(), settings.account_lines);
+        let options = Options {
+            intercept: settings.intercept,
+            sdk_retries: settings.sdk_retries,
+            clock_skew_ms: settings.clock_skew_ms,
+            schedule_stretch: settings.schedule_stretch,
+            ..simulated(settings.engine, clock, entropy.clone(), &simulator, lines)
+        };
+        let stack = Stack::start(template, options).await?;
         let api = loopback.is(stack.api());
         Ok(Self { stack, simulator, clock: settings.clock, entropy, _api: api })
     }

@@ -109,12 +109,8 @@ enum Import {
         /// Whose campaign.
         #[arg(long, default_value = "demo")]
         company: CompanyId,
-        /// The campaign; without it a new one is made.
-        #[arg(long)]
-        campaign: Option<CampaignId>,
-        /// The assistant of a new campaign, by its id at the provider.
-        #[arg(long, default_value = "assistant-demo")]
-        assistant: String,
+        #[command(flatten)]
+        options: serve::CampaignOptions,
         /// Says what would be done and changes nothing.
         #[arg(long)]
         dry_run: bool,
@@ -175,8 +171,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Action::Import(Import::Numbers { file, company, dry_run }) => {
             real_time()?.block_on(serve::import_numbers(&place, &file, &company, dry_run))
         }
-        Action::Import(Import::Leads { file, company, campaign, assistant, dry_run }) => {
-            real_time()?.block_on(serve::import_leads(&place, &file, &company, campaign, &assistant, dry_run))
+        Action::Import(Import::Leads { file, company, options, dry_run }) => {
+            real_time()?.block_on(serve::import_leads(&place, &file, &company, options, dry_run))
         }
     }
 }

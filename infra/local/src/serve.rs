@@ -2,7 +2,8 @@
 //!
 //! Everything listens on loopback only. With `VAPI_API_KEY` set the calls are real: the provider is Vapi, time is real,
 //! and webhooks come to `DIALPOOL_PUBLIC_URL`. Without it the provider is the simulator, whose calls and assistants survive a restart.
-//! With `AWS_ENDPOINT_URL` set the imports and keys go to that endpoint instead of the folder.
+//! With `AWS_ENDPOINT_URL` set the imports and keys go to that endpoint instead of the folder, by the system's clock and with
+//! the `PHONE_HASH_KEY` of the deployment.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -18,7 +19,6 @@ use dialpool_domain::campaign::{Cap, NewCampaign, Policy};
 use dialpool_domain::consent::ConsentRequired;
 use dialpool_domain::contact::NewContact;
 use dialpool_domain::event::Cause;
-use dialpool_domain::pool::HoldHours;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CampaignId, CompanyId, Timestamp, TraceId};
 use dialpool_dynamo::{CampaignMade, Company, PhoneHasher, Store, Tables};
@@ -28,9 +28,9 @@ use dialpool_runtime::{Clock, Entropy};
 use tokio::net::TcpListener;
 
 use crate::engine::Engine;
-use crate::local::TEMPLATE;
+use crate::local::{ACCOUNT_LINES, TEMPLATE, simulated};
 use crate::simulator::{CallJournal, Config, Simulator};
-use crate::stack::{Loopback, Options, Stack, transport_to};
+use crate::stack::{Loopback, Options, Stack};
 use crate::template::Template;
 use crate::{campaign_view, import, pool_view};
 
@@ -66,6 +66,31 @@ pub struct ServeOptions {
     pub seed: u64,
 }
 
+/// The campaign that leads go into.
+#[derive(Debug, Clone, Args)]
+pub struct CampaignOptions {
+    /// The campaign; without it a new one is made.
+    #[arg(long)]
+    pub campaign: Option<CampaignId>,
+    /// The assistant of a new campaign, by its id at the provider.
+    #[arg(long, default_value = "assistant-demo")]
+    pub assistant: String,
+    /// Calls at once of a new campaign: 1 to 50, 8 unless given.
+    #[arg(long, value_parser = cap_of, conflicts_with = "campaign")]
+    pub cap: Option<Cap>,
+    /// What a new campaign needs of the people it calls: `express_written`, which it is unless given, `express` or `none`.
+    #[arg(long, value_name = "KIND", value_parser = consent_required_of, conflicts_with = "campaign")]
+    pub consent_required: Option<ConsentRequired>,
+}
+
+fn cap_of(text: &str) -> anyhow::Result<Cap> {
+    Ok(text.parse::<u32>()?.try_into()?)
+}
+
+fn consent_required_of(text: &str) -> serde_json::Result<ConsentRequired> {
+    serde_json::from_value(text.into())
+}
+
 const PORT: u16 = 7700;
 
 /// Where the folder keeps the key of the suppression lists.
@@ -84,21 +109,21 @@ impl Place {
         opened.with_context(|| format!("failed to open the local stack in {}", self.folder.display()))
     }
 
-    /// What names numbers on suppression lists: `PHONE_HASH_KEY` when that is set, else the folder's.
+    /// What names numbers on suppression lists: `PHONE_HASH_KEY` when that is set, else the folder's, for its own tables only.
     fn hasher(&self) -> anyhow::Result<PhoneHasher> {
         let key = match std::env::var("PHONE_HASH_KEY") {
             Ok(key) if !key.is_empty() => key,
-            _ => {
-                let entropy = Entropy::system().map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
-                remembered_secret(&self.engine(Clock::system())?, PHONE_HASH_SECRET, &entropy)?
-            }
+            _ if is_elsewhere() => anyhow::bail!(
+                "AWS_ENDPOINT_URL is set, so PHONE_HASH_KEY must be the `phone_hash_key` of the deployment"
+            ),
+            _ => remembered_secret(&self.engine(Clock::system())?, PHONE_HASH_SECRET, &entropy()?)?,
         };
         Ok(PhoneHasher::new(key.into()))
     }
 
     /// The tables: at `AWS_ENDPOINT_URL` when that is set, else in the folder.
     async fn store(&self) -> anyhow::Result<Store> {
-        if std::env::var_os("AWS_ENDPOINT_URL").is_some() {
+        if is_elsewhere() {
             let tables = Tables {
                 pool: table_name("POOL_TABLE", "PoolTable"),
                 dialing: table_name("DIALING_TABLE", "DialingTable"),
@@ -112,6 +137,20 @@ impl Place {
         engine.create(&self.template()?).await?;
         Ok(engine.store())
     }
+
+    /// The clock of the stack whose tables these are.
+    fn clock(&self) -> anyhow::Result<Clock> {
+        if is_elsewhere() { Ok(Clock::system()) } else { clock(None, &self.folder) }
+    }
+}
+
+/// Whether the tables are at `AWS_ENDPOINT_URL` and not in the folder.
+fn is_elsewhere() -> bool {
+    std::env::var_os("AWS_ENDPOINT_URL").is_some()
+}
+
+fn entropy() -> anyhow::Result<Entropy> {
+    Entropy::system().map_err(|error| anyhow::anyhow!("no randomness: {error}"))
 }
 
 fn table_name(variable: &str, default: &str) -> String {
@@ -141,50 +180,34 @@ pub async fn serve(place: &Place, options: &ServeOptions) -> anyhow::Result<()> 
         TcpListener::bind(address).await.with_context(|| format!("failed to listen on {address}"))?;
     let address = listener.local_addr()?;
 
-    let entropy = Entropy::system().map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    let entropy = entropy()?;
     let secret = remembered_secret(&engine, "secret/webhook", &entropy)?;
     let hash_key = remembered_secret(&engine, PHONE_HASH_SECRET, &entropy)?;
     let loopback = Loopback::default();
-    let (provider, mut variables, simulated) = match &real_key {
-        Some(key) => real_provider(key)?,
+    let mut made_of = match &real_key {
+        Some(key) => {
+            let (provider, variables) = real_provider(key)?;
+            Options::new(engine.clone(), clock.clone(), entropy.clone(), provider, variables)
+        }
         None => {
             let simulator = simulator(&engine, &clock, options, &loopback)?;
             simulator.has_numbers_of(engine.store());
-            let variables = BTreeMap::from([
-                ("VAPI_BASE_URL".to_owned(), "http://simulator.invalid".to_owned()),
-                ("VAPI_ACCOUNT_CONCURRENCY".to_owned(), "100".to_owned()),
-                ("WEBHOOK_URL".to_owned(), "http://dialpool.invalid/v1/webhooks/vapi".to_owned()),
-                ("vapi_api_key".to_owned(), Config::default().api_key),
-            ]);
-            (transport_to(simulator.router()), variables, true)
+            simulated(engine.clone(), clock.clone(), entropy.clone(), &simulator, ACCOUNT_LINES)
         }
     };
-    variables.insert("vapi_webhook_secret".to_owned(), secret);
-    variables.insert("phone_hash_key".to_owned(), hash_key);
-    let stack = Stack::start(
-        &template,
-        Options {
-            engine: engine.clone(),
-            clock: clock.clone(),
-            entropy: entropy.clone(),
-            variables,
-            provider,
-            intercept: None,
-            sdk_retries: true,
-            clock_skew_ms: |_| 0,
-            schedule_stretch: 1,
-        },
-    )
-    .await?;
+    made_of.variables.insert("vapi_webhook_secret".to_owned(), secret);
+    made_of.variables.insert("phone_hash_key".to_owned(), hash_key);
+    let stack = Stack::start(&template, made_of).await?;
+    let is_simulated = real_key.is_none();
     let api = loopback.is(stack.api());
     // The clock went on while the stack was down: what was due then is due now.
     for schedule in ["ReleaseSweeper", "CampaignPacer"] {
         stack.tick(schedule).await;
     }
     let key = first_key(&engine, &stack.store, &entropy).await?;
-    welcome(&address, &key, simulated, &place.folder, clock.now());
+    welcome(&address, &key, is_simulated, &place.folder, clock.now());
     // What is not a route of the API is for the AWS tools of this machine: not where Vapi, and so anybody, reaches it.
-    let aws = simulated.then(|| engine.endpoint());
+    let aws = is_simulated.then(|| engine.endpoint());
     let app = axum::Router::new().fallback(move |request: axum::extract::Request| {
         let aws = aws.clone().filter(|_| request.headers().contains_key("x-amz-target"));
         let router = aws.unwrap_or_else(|| axum::Router::clone(&api));
@@ -221,7 +244,7 @@ fn clock(at: Option<Timestamp>, folder: &Path) -> anyhow::Result<Clock> {
     Ok(Clock::from_fn(move || Timestamp::from_millis(system.now().as_millis().saturating_add(offset))))
 }
 
-fn real_provider(key: &str) -> anyhow::Result<(Transport, BTreeMap<String, String>, bool)> {
+fn real_provider(key: &str) -> anyhow::Result<(Transport, BTreeMap<String, String>)> {
     let public = std::env::var("DIALPOOL_PUBLIC_URL").context(
         "VAPI_API_KEY is set, so DIALPOOL_PUBLIC_URL must be where Vapi reaches this stack (https://...)",
     )?;
@@ -229,7 +252,7 @@ fn real_provider(key: &str) -> anyhow::Result<(Transport, BTreeMap<String, Strin
     let transport = Transport::network(Roots::OfSystem).context("failed to set the connection to Vapi up")?;
     let variables =
         BTreeMap::from([("WEBHOOK_URL".to_owned(), url), ("vapi_api_key".to_owned(), key.to_owned())]);
-    Ok((transport, variables, false))
+    Ok((transport, variables))
 }
 
 fn simulator(
@@ -279,14 +302,15 @@ async fn first_key(engine: &Engine, store: &Store, entropy: &Entropy) -> anyhow:
     {
         return Ok(text.to_owned());
     }
-    let text = new_key(store, &"demo".parse()?, entropy).await?;
+    let (text, _is_new) = new_key(store, &"demo".parse()?, entropy).await?;
     engine.state().put(key, &serde_json::json!(text))?;
     Ok(text)
 }
 
-async fn new_key(store: &Store, company: &CompanyId, entropy: &Entropy) -> anyhow::Result<String> {
-    let _is_new = store.create_company(&Company::new(company.clone(), company.as_str())).await?;
-    Ok(issue_api_key(store, entropy, Some(company)).await?)
+/// A key to a company, and whether the company was made for it.
+async fn new_key(store: &Store, company: &CompanyId, entropy: &Entropy) -> anyhow::Result<(String, bool)> {
+    let is_new = store.create_company(&Company::new(company.clone(), company.as_str())).await?;
+    Ok((issue_api_key(store, entropy, Some(company)).await?, is_new))
 }
 
 fn welcome(address: &SocketAddr, key: &str, simulated: bool, folder: &Path, now: Timestamp) {
@@ -311,10 +335,15 @@ fn welcome(address: &SocketAddr, key: &str, simulated: bool, folder: &Path, now:
 /// # Errors
 /// When the store gives no answer.
 pub async fn make_key(place: &Place, company: Option<&CompanyId>) -> anyhow::Result<()> {
-    let entropy = Entropy::system().map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
-    let store = place.store().await?;
+    let (entropy, store) = (entropy()?, place.store().await?);
     let key = match company {
-        Some(company) => new_key(&store, company, &entropy).await?,
+        Some(company) => {
+            let (key, is_new) = new_key(&store, company, &entropy).await?;
+            if is_new {
+                eprintln!("company {company} was made");
+            }
+            key
+        }
         None => issue_api_key(&store, &entropy, None).await?,
     };
     println!("{key}");
@@ -326,7 +355,7 @@ pub async fn make_key(place: &Place, company: Option<&CompanyId>) -> anyhow::Res
 /// # Errors
 /// When there is no such key, or the store gives no answer.
 pub async fn revoke_key(place: &Place, key_id: &str) -> anyhow::Result<()> {
-    let revoked = place.store().await?.revoke_api_key(Clock::system().now(), key_id).await?;
+    let revoked = place.store().await?.revoke_api_key(place.clock()?.now(), key_id).await?;
     anyhow::ensure!(revoked, "there is no key of the id {key_id}");
     println!("key {key_id} is withdrawn");
     Ok(())
@@ -344,7 +373,7 @@ pub async fn import_numbers(
 ) -> anyhow::Result<ExitCode> {
     let accepted = import::numbers_of(file, company)?;
     let store = place.store().await?;
-    known(&store, company).await?;
+    let _known = known(&store, company).await?;
     let report = import::import_numbers(&store, &cause(place)?, company, accepted, dry_run).await?;
     import::print(&report, "numbers");
     Ok(code(&report))
@@ -358,29 +387,30 @@ pub async fn import_leads(
     place: &Place,
     file: &Path,
     company: &CompanyId,
-    campaign: Option<CampaignId>,
-    assistant: &str,
+    options: CampaignOptions,
     dry_run: bool,
 ) -> anyhow::Result<ExitCode> {
     let accepted = import::contacts_of(file)?;
     let store = place.store().await?;
-    known(&store, company).await?;
+    let known = known(&store, company).await?;
     let cause = cause(place)?;
-    let id = match campaign {
+    let id = match options.campaign {
         Some(id) => Some(id),
         None if dry_run => None,
         None => {
-            let entropy = Entropy::system().map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
             let name = file.file_stem().map_or_else(|| "import".into(), |stem| stem.to_string_lossy());
             let new = NewCampaign {
-                id: CampaignId::new(cause.at, entropy.next_u128()),
+                id: CampaignId::new(cause.at, entropy()?.next_u128()),
                 company: company.clone(),
                 name: name.into_owned(),
-                assistant_id: assistant.to_owned(),
-                cap: Cap::default(),
-                hold: HoldHours::default(),
+                assistant_id: options.assistant,
+                cap: options.cap.unwrap_or_default(),
+                hold: known.hold_hours,
                 from_number: None,
-                policy: Policy::default(),
+                policy: Policy {
+                    consent_required: options.consent_required.unwrap_or_default(),
+                    ..Policy::default()
+                },
             };
             let made = store.create_campaign(&cause, &new).await?;
             anyhow::ensure!(made == CampaignMade::Done, "{company} has no assistant {}", new.assistant_id);
@@ -393,15 +423,14 @@ pub async fn import_leads(
     Ok(code(&report))
 }
 
-async fn known(store: &Store, company: &CompanyId) -> anyhow::Result<()> {
-    let found = store.company(company).await?;
-    anyhow::ensure!(found.is_some(), "company {company} is not known; make it with `dialpool key {company}`");
-    Ok(())
+async fn known(store: &Store, company: &CompanyId) -> anyhow::Result<Company> {
+    let unknown = || anyhow::anyhow!("company {company} is not known; make it with `dialpool key {company}`");
+    store.company(company).await?.ok_or_else(unknown)
 }
 
-/// An import by the clock of the stack whose folder this is.
+/// An import by the clock of the stack.
 fn cause(place: &Place) -> anyhow::Result<Cause> {
-    let at = clock(None, &place.folder)?.now();
+    let at = place.clock()?.now();
     Ok(Cause { at, actor: "import".to_owned(), trace_id: TraceId::new(1) })
 }
 
@@ -416,7 +445,7 @@ fn code(report: &control_api::Report) -> ExitCode {
 /// When there is no such company, or the store gives no answer.
 pub async fn show_pool(place: &Place, company: &CompanyId, watch: bool) -> anyhow::Result<()> {
     let store = place.store().await?;
-    pool_view::show(&store, &clock(None, &place.folder)?, company, watch).await
+    pool_view::show(&store, &place.clock()?, company, watch).await
 }
 
 /// Draws a campaign until it is over.
@@ -425,7 +454,7 @@ pub async fn show_pool(place: &Place, company: &CompanyId, watch: bool) -> anyho
 /// When there is no such campaign, or the store gives no answer.
 pub async fn watch_campaign(place: &Place, id: &CampaignId) -> anyhow::Result<()> {
     let store = place.store().await?;
-    campaign_view::watch(&store, &clock(None, &place.folder)?, id).await
+    campaign_view::watch(&store, &place.clock()?, id).await
 }
 
 /// Writes the contacts of a campaign, or its calls, into a CSV file.
@@ -468,13 +497,10 @@ pub async fn preflight(
     cap: u32,
     without_consent: bool,
 ) -> anyhow::Result<()> {
-    let accepted = import::contacts_of(file)?;
+    let (accepted, hasher) = (import::contacts_of(file)?, place.hasher()?);
     let store = place.store().await?;
-    let found = store.company(company).await?;
-    let company = found.ok_or_else(|| {
-        anyhow::anyhow!("company {company} is not known; make it with `dialpool key {company}`")
-    })?;
-    let now = clock(None, &place.folder)?.now();
+    let company = known(&store, company).await?;
+    let now = place.clock()?.now();
     let ahead = |(_, contact): (u64, NewContact)| Ahead {
         phone: contact.phone,
         address: contact.address,
@@ -485,7 +511,7 @@ pub async fn preflight(
     let consent_required = if without_consent { ConsentRequired::None } else { ConsentRequired::default() };
     let hold = Some(company.hold_hours);
     let plan = Plan { company: &company, cap: cap.try_into()?, hold, consent_required };
-    let looked = look_ahead(&store, &place.hasher()?, plan, &contacts, now).await?;
+    let looked = look_ahead(&store, &hasher, plan, &contacts, now).await?;
     campaign_view::print_ahead(&looked);
     for row in &accepted.refused {
         println!("line {}: {} {}", row.line, row.field, row.reason);

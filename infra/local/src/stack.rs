@@ -69,6 +69,29 @@ pub struct Options {
     pub schedule_stretch: u32,
 }
 
+impl Options {
+    /// The usual: nothing goes wrong.
+    pub fn new(
+        engine: Engine,
+        clock: Clock,
+        entropy: Entropy,
+        provider: Transport,
+        variables: BTreeMap<String, String>,
+    ) -> Self {
+        Self {
+            engine,
+            clock,
+            entropy,
+            variables,
+            provider,
+            intercept: None,
+            sdk_retries: true,
+            clock_skew_ms: |_| 0,
+            schedule_stretch: 1,
+        }
+    }
+}
+
 /// A stack that runs until it is dropped.
 pub struct Stack {
     /// The services.

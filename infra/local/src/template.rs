@@ -2,9 +2,9 @@
 //!
 //! Parameters have their defaults. References become the names that the local stack uses. Resources that only matter in an
 //! account (log groups, alarms, roles) are known and left alone; a resource of any other type is an error, because what is
-//! not wired here would exist on AWS only.
+//! not wired here would exist on AWS only. So is a condition anywhere but in what is left alone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -174,11 +174,14 @@ impl Template {
             let kind = resource.get("Type").and_then(Yaml::as_str).unwrap_or_default();
             let properties = resource.get("Properties");
             match kind {
+                kind if INERT.contains(&kind) => {}
+                _ if resource.get("Condition").is_some() => {
+                    return Err(wrong(*name, "has a Condition: the local stack knows none"));
+                }
                 "AWS::DynamoDB::Table" => template.tables.push(document.table(name, properties)?),
                 "AWS::SQS::Queue" => template.queues.push(document.queue(name, properties)?),
                 "AWS::Events::EventBus" => template.buses.push((*name).to_owned()),
                 "AWS::Serverless::Function" => template.functions.push(document.function(name, properties)?),
-                kind if INERT.contains(&kind) => {}
                 "" => return Err(wrong(*name, "has no Type")),
                 kind => return Err(wrong(*name, format!("the local stack does not know {kind}"))),
             }
@@ -190,7 +193,6 @@ impl Template {
 struct Document<'a> {
     /// Their defaults; none for one that has to be given.
     parameters: BTreeMap<&'a str, Option<String>>,
-    conditions: BTreeMap<&'a str, &'a Yaml>,
     resources: BTreeMap<&'a str, &'a Yaml>,
     globals: Option<&'a Yaml>,
 }
@@ -209,43 +211,11 @@ impl<'a> Document<'a> {
         let parameters = section(yaml, "Parameters")
             .into_iter()
             .map(|(name, parameter)| (name, parameter.get("Default").and_then(scalar)));
-        let mut document = Self {
+        Ok(Self {
             parameters: parameters.collect(),
-            conditions: section(yaml, "Conditions"),
             globals: yaml.get("Globals").and_then(|globals| globals.get("Function")),
             resources,
-        };
-        document.refuse_circles()?;
-        let mut absent = Vec::new();
-        for (name, resource) in &document.resources {
-            if let Some(condition) = resource.get("Condition").and_then(Yaml::as_str)
-                && !document.condition(name, condition)?
-            {
-                absent.push(*name);
-            }
-        }
-        document.resources.retain(|name, _| !absent.contains(name));
-        Ok(document)
-    }
-
-    /// A condition that leads back to itself has no value.
-    fn refuse_circles(&self) -> Result<(), TemplateError> {
-        for start in self.conditions.keys() {
-            let mut reached = BTreeSet::new();
-            let mut ahead = vec![*start];
-            while let Some(condition) = ahead.pop() {
-                for next in self.conditions.get(condition).map(|yaml| conditions_in(yaml)).unwrap_or_default()
-                {
-                    if next == *start {
-                        return Err(wrong(format!("condition {start}"), "refers to itself"));
-                    }
-                    if reached.insert(next) {
-                        ahead.push(next);
-                    }
-                }
-            }
-        }
-        Ok(())
+        })
     }
 
     fn table(&self, name: &str, properties: Option<&Yaml>) -> Result<Table, TemplateError> {
@@ -408,9 +378,7 @@ impl<'a> Document<'a> {
             }
             Yaml::String(text) => Ok(json!(text)),
             Yaml::Sequence(items) => {
-                let values =
-                    items.iter().map(|item| self.value(place, item)).collect::<Result<Vec<_>, _>>()?;
-                Ok(Value::Array(values.into_iter().filter(|value| !is_no_value(value)).collect()))
+                items.iter().map(|item| self.value(place, item)).collect::<Result<_, _>>().map(Value::Array)
             }
             Yaml::Tagged(tagged) => {
                 let tag = tagged.tag.to_string();
@@ -419,7 +387,7 @@ impl<'a> Document<'a> {
             Yaml::Mapping(mapping) => {
                 if let Some((key, argument)) = mapping.iter().next().filter(|_| mapping.len() == 1) {
                     let name = key.as_str().unwrap_or_default();
-                    if name == "Ref" || name == "Condition" {
+                    if name == "Ref" {
                         return self.intrinsic(place, name, argument);
                     }
                     if let Some(function) = name.strip_prefix("Fn::") {
@@ -428,10 +396,7 @@ impl<'a> Document<'a> {
                 }
                 let mut object = Map::new();
                 for (key, value) in mapping {
-                    let value = self.value(place, value)?;
-                    if !is_no_value(&value) {
-                        object.insert(scalar(key).unwrap_or_default(), value);
-                    }
+                    object.insert(scalar(key).unwrap_or_default(), self.value(place, value)?);
                 }
                 Ok(Value::Object(object))
             }
@@ -454,32 +419,8 @@ impl<'a> Document<'a> {
                 let text = parts.first().and_then(Yaml::as_str).unwrap_or_default();
                 self.substitute(place, text, parts.get(1))
             }
-            ("If", Yaml::Sequence(parts)) if parts.len() == 3 => {
-                let condition = parts[0].as_str().unwrap_or_default();
-                self.value(place, if self.condition(place, condition)? { &parts[1] } else { &parts[2] })
-            }
-            ("Join", Yaml::Sequence(parts)) if parts.len() == 2 => {
-                let items = self.value(place, &parts[1])?;
-                let items: Vec<&str> =
-                    items.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-                Ok(json!(items.join(parts[0].as_str().unwrap_or_default())))
-            }
-            ("Equals", Yaml::Sequence(parts)) if parts.len() == 2 => {
-                Ok(json!(self.value(place, &parts[0])? == self.value(place, &parts[1])?))
-            }
-            ("Not", Yaml::Sequence(parts)) if parts.len() == 1 => {
-                Ok(json!(self.value(place, &parts[0])? != json!(true)))
-            }
-            ("Condition", Yaml::String(name)) => Ok(json!(self.condition(place, name)?)),
             (function, _) => Err(wrong(place, format!("the local stack cannot carry out !{function} here"))),
         }
-    }
-
-    fn condition(&self, place: &str, name: &str) -> Result<bool, TemplateError> {
-        let condition = self.conditions.get(name);
-        let condition =
-            condition.ok_or_else(|| wrong(place, format!("condition {name} is not in the template")))?;
-        Ok(self.value(place, condition)? == json!(true))
     }
 
     fn reference(&self, place: &str, name: &str) -> Result<Value, TemplateError> {
@@ -494,7 +435,6 @@ impl<'a> Document<'a> {
             "AWS::Partition" => return Ok(json!("aws")),
             "AWS::URLSuffix" => return Ok(json!("local.invalid")),
             "AWS::StackName" => return Ok(json!("dialpool")),
-            "AWS::NoValue" => return Ok(json!(NO_VALUE)),
             _ => {}
         }
         let resource = self.resources.get(name);
@@ -539,40 +479,6 @@ impl<'a> Document<'a> {
         }
         Ok(json!(out))
     }
-}
-
-/// Stands for `AWS::NoValue` until what has it as its value is left out.
-const NO_VALUE: &str = "\u{0}no value";
-
-/// The conditions that a condition is made of.
-fn conditions_in(yaml: &Yaml) -> Vec<&str> {
-    match yaml {
-        Yaml::Tagged(tagged) => {
-            condition_or_inner(tagged.tag.to_string().trim_start_matches('!'), &tagged.value)
-        }
-        Yaml::Mapping(mapping) => mapping
-            .iter()
-            .flat_map(|(key, value)| {
-                let function = key.as_str().unwrap_or_default();
-                condition_or_inner(function.strip_prefix("Fn::").unwrap_or(function), value)
-            })
-            .collect(),
-        Yaml::Sequence(items) => items.iter().flat_map(conditions_in).collect(),
-        Yaml::Null | Yaml::Bool(_) | Yaml::Number(_) | Yaml::String(_) => Vec::new(),
-    }
-}
-
-fn condition_or_inner<'a>(function: &str, argument: &'a Yaml) -> Vec<&'a str> {
-    let own = match function {
-        "Condition" => argument.as_str(),
-        "If" => argument.get(0).and_then(Yaml::as_str),
-        _ => None,
-    };
-    own.into_iter().chain(conditions_in(argument)).collect()
-}
-
-fn is_no_value(value: &Value) -> bool {
-    value.as_str() == Some(NO_VALUE)
 }
 
 fn scalar(yaml: &Yaml) -> Option<String> {
@@ -665,8 +571,6 @@ mod tests {
     const WHOLE: &str = r"
 Parameters:
   Stage: { Type: String, Default: dev }
-Conditions:
-  IsProd: !Equals [!Ref Stage, prod]
 Globals:
   Function:
     Timeout: 30
@@ -685,7 +589,6 @@ Resources:
         Variables:
           JOBS: !Ref Jobs
           NAME: !Sub '${AWS::StackName}-${Stage}-${Jobs.QueueName}'
-          SIZE: !If [IsProd, big, small]
           SECRET: !Sub '{{resolve:secretsmanager:dialpool/${Stage}:SecretString:key}}'
       Events:
         Jobs:
@@ -707,7 +610,6 @@ Resources:
         assert_eq!(worker.timeout, Duration::from_secs(30));
         assert_eq!(worker.environment["JOBS"], queue_url("Jobs"));
         assert_eq!(worker.environment["NAME"], "dialpool-dev-Jobs");
-        assert_eq!(worker.environment["SIZE"], "small");
         assert_eq!(worker.environment["SECRET"], "{{resolve:secretsmanager:dialpool/dev:SecretString:key}}");
         assert_eq!(
             worker.triggers,
@@ -723,7 +625,7 @@ Resources:
     }
 
     #[test]
-    fn what_is_missing_from_the_template_is_named_with_who_needs_it() {
+    fn what_is_missing_from_the_template_or_not_known_is_named_with_who_needs_it() {
         let cases = [
             ("  Dead: { Type: AWS::SQS::Queue }\n", "", "Dead is not in the template"),
             (
@@ -735,6 +637,16 @@ Resources:
                 "          JOBS: !Ref Jobs\n",
                 "          JOBS: !Ref Gone\n",
                 "function Worker: Environment: Gone",
+            ),
+            (
+                "          JOBS: !Ref Jobs\n",
+                "          JOBS: !If [IsProd, big, small]\n",
+                "function Worker: Environment: the local stack cannot carry out !If",
+            ),
+            (
+                "  Dead: { Type: AWS::SQS::Queue }",
+                "  Dead: { Type: AWS::SQS::Queue, Condition: IsProd }",
+                "Dead: has a Condition",
             ),
             ("Method: post, Path", "Path", "event Api: Method is missing"),
             ("rate(5 minutes)", "cron(0 9 * * ? *)", "event Tick: schedule"),

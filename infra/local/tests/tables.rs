@@ -8,9 +8,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::any_service;
 use dialpool::engine::{Engine, Fault, Intercept, WireRequest};
-use dialpool::local::{TEMPLATE, clock_from};
+use dialpool::local::{TEMPLATE, WEBHOOK_SECRET, clock_from, simulated};
 use dialpool::simulator::{Config, Ending, Script, Simulator};
-use dialpool::stack::{Loopback, Options, Stack, transport_to};
+use dialpool::stack::{Loopback, Options, Stack};
 use dialpool::template::{Template, Trigger};
 use dialpool_domain::time::Duration;
 use dialpool_dynamo::Company;
@@ -405,16 +405,6 @@ impl World {
         let clock = clock_from(MONDAY.parse().expect("a moment"));
         let engine = Engine::in_memory(clock.clone()).expect("an engine");
         let (entropy, loopback) = (Entropy::seeded(1), Loopback::default());
-        let variables = BTreeMap::from(
-            [
-                ("VAPI_BASE_URL", "http://simulator.invalid"),
-                ("WEBHOOK_URL", "http://dialpool.invalid/v1/webhooks/vapi"),
-                ("vapi_api_key", &config.api_key),
-                ("vapi_webhook_secret", "secret"),
-                ("phone_hash_key", "key"),
-            ]
-            .map(|(name, value)| (name.to_owned(), value.to_owned())),
-        );
         let simulator =
             Simulator::new(config, clock.clone(), loopback.transport(), None).expect("a simulator");
 
@@ -423,17 +413,9 @@ impl World {
         let (mut api, mut stacks) = (Router::new(), Vec::new());
         for function in &template.functions {
             let alone = Template { functions: vec![function.clone()], ..Template::default() };
-            let options = Options {
-                engine: engine.clone(),
-                clock: clock.clone(),
-                entropy: entropy.clone(),
-                variables: variables.clone(),
-                provider: transport_to(simulator.router()),
-                intercept: Some(recorder(&function.name, used)),
-                sdk_retries: true,
-                clock_skew_ms: |_| 0,
-                schedule_stretch: 1,
-            };
+            // As many lines as the template says.
+            let usual = simulated(engine.clone(), clock.clone(), entropy.clone(), &simulator, 10);
+            let options = Options { intercept: Some(recorder(&function.name, used)), ..usual };
             let stack = Stack::start(&alone, options).await.expect("a function");
             let paths = function.triggers.iter().filter_map(|trigger| match trigger {
                 Trigger::Http { path, .. } => Some(path),
@@ -505,7 +487,7 @@ impl World {
             .uri(path)
             .header("authorization", format!("Bearer {key}"))
             .header("idempotency-key", format!("{:x}", self.entropy.next_u64()))
-            .header("x-vapi-secret", "secret")
+            .header("x-vapi-secret", WEBHOOK_SECRET)
             .header("content-type", content_type)
             .body(Body::from(body.to_owned()))
             .expect("a request");

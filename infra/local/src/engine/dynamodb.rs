@@ -29,13 +29,10 @@ impl DynamoDb {
 fn embedded(database: &Database, operation: &str, body: &[u8]) -> Answer {
     let answered = match operation {
         "BatchGetItem" => run(body, |request| database.batch_get_item(request)),
-        "BatchWriteItem" => run(body, |request| database.batch_write_item(request)),
         "CreateTable" => run(body, |request| database.create_table(request)),
         "DeleteItem" => run(body, |request| database.delete_item(request)),
-        "DeleteTable" => run(body, |request| database.delete_table(request)),
         "DescribeStream" => run(body, |request| database.describe_stream(request)),
         "DescribeTable" => run(body, |request| database.describe_table(request)),
-        "DescribeTimeToLive" => run(body, |request| database.describe_time_to_live(request)),
         "GetItem" => run(body, |request| database.get_item(request)),
         "GetRecords" => run(body, |request| database.get_records(request)),
         "GetShardIterator" => run(body, |request| database.get_shard_iterator(request)),
@@ -44,10 +41,8 @@ fn embedded(database: &Database, operation: &str, body: &[u8]) -> Answer {
         "PutItem" => run(body, |request| database.put_item(request)),
         "Query" => run(body, |request| database.query(request)),
         "Scan" => run(body, |request| database.scan(request)),
-        "TransactGetItems" => run(body, |request| database.transact_get_items(request)),
         "TransactWriteItems" => run(body, |request| database.transact_write_items(request)),
         "UpdateItem" => run(body, |request| database.update_item(request)),
-        "UpdateTimeToLive" => run(body, |request| database.update_time_to_live(request)),
         _ => {
             return Answer::error(
                 400,

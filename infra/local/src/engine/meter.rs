@@ -86,7 +86,7 @@ impl Metered {
         METER.with(|meter| {
             let cost = &mut meter.borrow_mut().cost;
             match operation {
-                "Query" | "Scan" | "GetItem" | "BatchGetItem" | "TransactGetItems" => {
+                "Query" | "Scan" | "GetItem" | "BatchGetItem" => {
                     cost.read_units += units;
                 }
                 _ => cost.write_units += units,

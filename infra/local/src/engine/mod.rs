@@ -258,10 +258,7 @@ impl Engine {
         match service {
             "DynamoDB" | "DynamoDBStreams" => {
                 let answer = self.dynamodb.answer(target, operation, body).await;
-                if matches!(
-                    operation,
-                    "PutItem" | "UpdateItem" | "DeleteItem" | "TransactWriteItems" | "BatchWriteItem"
-                ) {
+                if matches!(operation, "PutItem" | "UpdateItem" | "DeleteItem" | "TransactWriteItems") {
                     self.writes.send_modify(|writes| *writes += 1);
                 }
                 answer

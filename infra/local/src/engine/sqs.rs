@@ -1,9 +1,9 @@
-//! SQS, as far as the stack uses it: visibility time-outs, delays, batches, long polls, redrive to a dead-letter queue.
+//! SQS, as far as the stack uses it: visibility time-outs, delays, long polls, redrive to a dead-letter queue.
 //!
 //! Messages live in memory in the order in which they become visible; with a file behind the engine each is kept there as
 //! well, until it is deleted. As on AWS, delivery is at least once, and order is not promised.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -73,32 +73,9 @@ impl Depth {
 enum Refused {
     NoQueue,
     Invalid(String),
-    /// The entries of a batch, as a whole: the name of the error, its code, what is wrong.
-    Batch(&'static str, &'static str, &'static str),
     /// The file could not be written.
     Unsaved(anyhow::Error),
 }
-
-const EMPTY_BATCH: Refused = Refused::Batch(
-    "com.amazonaws.sqs#EmptyBatchRequest",
-    "AWS.SimpleQueueService.EmptyBatchRequest;Sender",
-    "there must be at least one entry in a batch",
-);
-const TOO_MANY_ENTRIES: Refused = Refused::Batch(
-    "com.amazonaws.sqs#TooManyEntriesInBatchRequest",
-    "AWS.SimpleQueueService.TooManyEntriesInBatchRequest;Sender",
-    "there must be at most 10 entries in a batch",
-);
-const IDS_NOT_DISTINCT: Refused = Refused::Batch(
-    "com.amazonaws.sqs#BatchEntryIdsNotDistinct",
-    "AWS.SimpleQueueService.BatchEntryIdsNotDistinct;Sender",
-    "two entries of a batch have the same id",
-);
-const BATCH_TOO_LONG: Refused = Refused::Batch(
-    "com.amazonaws.sqs#BatchRequestTooLong",
-    "AWS.SimpleQueueService.BatchRequestTooLong;Sender",
-    "the bodies of a batch must have at most 1048576 bytes together",
-);
 
 impl Sqs {
     pub(super) fn new(clock: Clock, state: StateTable) -> Self {
@@ -163,18 +140,14 @@ impl Sqs {
         let name = request["QueueUrl"].as_str().and_then(|url| url.rsplit('/').next()).unwrap_or_default();
         let answered = match operation {
             "SendMessage" => self.send(name, &request),
-            "SendMessageBatch" => self.batch(name, &request, |entry| self.send(name, entry)),
             "ReceiveMessage" => self.receive(name, &request).await,
             "DeleteMessage" => self.delete(name, &request),
-            "DeleteMessageBatch" => self.batch(name, &request, |entry| self.delete(name, entry)),
-            "ChangeMessageVisibility" => self.change_visibility(name, &request),
             "GetQueueUrl" => self.url(&request),
             "GetQueueAttributes" => self.attributes(name),
             "ListQueues" => {
                 let urls: Vec<String> = self.queues().keys().map(|name| template::queue_url(name)).collect();
                 Ok(json!({ "QueueUrls": urls }))
             }
-            "PurgeQueue" => self.purge(name),
             _ => {
                 let text = "the local stack does not know this operation";
                 return Answer::error(400, "com.amazonaws.sqs#UnsupportedOperation", text);
@@ -190,7 +163,6 @@ impl Sqs {
             Err(Refused::Invalid(text)) => {
                 refused("com.amazonaws.sqs#InvalidParameterValue", "InvalidParameterValue;Sender", &text)
             }
-            Err(Refused::Batch(kind, code, text)) => refused(kind, code, text),
             Err(Refused::Unsaved(error)) => Answer::error(500, "InternalFailure", &error.to_string()),
         }
     }
@@ -228,45 +200,6 @@ impl Sqs {
         drop(queues);
         self.changed.notify_waiters();
         Ok(answer)
-    }
-
-    fn batch(
-        &self,
-        name: &str,
-        request: &Value,
-        each: impl Fn(&Value) -> Result<Value, Refused>,
-    ) -> Result<Value, Refused> {
-        if !self.queues().contains_key(name) {
-            return Err(Refused::NoQueue);
-        }
-        let entries = request["Entries"].as_array().cloned().unwrap_or_default();
-        let ids: BTreeSet<&str> = entries.iter().filter_map(|entry| entry["Id"].as_str()).collect();
-        let length: usize =
-            entries.iter().filter_map(|entry| entry["MessageBody"].as_str()).map(str::len).sum();
-        match entries.len() {
-            0 => return Err(EMPTY_BATCH),
-            1..=MOST_AT_ONCE if ids.len() < entries.len() => return Err(IDS_NOT_DISTINCT),
-            1..=MOST_AT_ONCE if length > LONGEST_BODY => return Err(BATCH_TOO_LONG),
-            1..=MOST_AT_ONCE => {}
-            _ => return Err(TOO_MANY_ENTRIES),
-        }
-        let (mut successful, mut failed) = (Vec::new(), Vec::new());
-        for entry in entries {
-            match each(&entry) {
-                Ok(mut done) => {
-                    done["Id"] = entry["Id"].clone();
-                    successful.push(done);
-                }
-                Err(refused @ (Refused::NoQueue | Refused::Batch(..))) => return Err(refused),
-                Err(Refused::Unsaved(error)) => failed.push(json!({
-                    "Id": entry["Id"], "SenderFault": false, "Code": "InternalFailure", "Message": error.to_string(),
-                })),
-                Err(Refused::Invalid(text)) => failed.push(json!({
-                    "Id": entry["Id"], "SenderFault": true, "Code": "InvalidParameterValue", "Message": text,
-                })),
-            }
-        }
-        Ok(json!({ "Successful": successful, "Failed": failed }))
     }
 
     async fn receive(&self, name: &str, request: &Value) -> Result<Value, Refused> {
@@ -380,22 +313,6 @@ impl Sqs {
         Ok(json!({}))
     }
 
-    fn change_visibility(&self, name: &str, request: &Value) -> Result<Value, Refused> {
-        let receipt = request["ReceiptHandle"].as_str().unwrap_or_default();
-        let seconds = request["VisibilityTimeout"].as_u64().unwrap_or(0);
-        let now = self.clock.now();
-        let mut queues = self.queues();
-        let queue = queues.get_mut(name).ok_or(Refused::NoQueue)?;
-        let found = queue.messages.values_mut().find(|message| message.receipt.as_deref() == Some(receipt));
-        let message = found.ok_or_else(|| Refused::Invalid("ReceiptHandle is not in flight".to_owned()))?;
-        message.visible_at = now + Duration::from_secs(seconds);
-        let message = message.clone();
-        self.save(name, &message)?;
-        drop(queues);
-        self.changed.notify_waiters();
-        Ok(json!({}))
-    }
-
     fn url(&self, request: &Value) -> Result<Value, Refused> {
         let name = request["QueueName"].as_str().unwrap_or_default();
         let url = self.queues().contains_key(name).then(|| template::queue_url(name));
@@ -419,16 +336,6 @@ impl Sqs {
             attributes["RedrivePolicy"] = policy.to_string().into();
         }
         Ok(json!({ "Attributes": attributes }))
-    }
-
-    fn purge(&self, name: &str) -> Result<Value, Refused> {
-        let mut queues = self.queues();
-        let queue = queues.get_mut(name).ok_or(Refused::NoQueue)?;
-        for id in queue.messages.keys() {
-            self.forget(name, id)?;
-        }
-        queue.messages.clear();
-        Ok(json!({}))
     }
 
     fn save(&self, queue: &str, message: &Message) -> Result<(), Refused> {

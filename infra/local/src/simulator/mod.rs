@@ -277,6 +277,11 @@ impl Simulator {
         server::router(self)
     }
 
+    /// What the bearer token must be.
+    pub(crate) fn api_key(&self) -> &str {
+        &self.0.config.api_key
+    }
+
     /// Every call that was made, in the order of making.
     pub fn ledger(&self) -> Vec<LedgerEntry> {
         let now = self.0.clock.now();
