@@ -283,10 +283,16 @@ impl Books {
     fn check_caps(&self, wrong: &mut Vec<Violation>) {
         let mut campaign_of: BTreeMap<String, CampaignId> = BTreeMap::new();
         let mut active: BTreeMap<CampaignId, BTreeSet<String>> = BTreeMap::new();
-        let caps: BTreeMap<&str, u64> = self
+        let mut caps: BTreeMap<String, u64> = self
             .items_of("DialingTable", "CAMPAIGN")
-            .filter_map(|item| Some((text(item, "campaign_id"), item["cap"].as_u64()?)))
+            .filter_map(|item| Some((text(item, "campaign_id").to_owned(), item["cap"].as_u64()?)))
             .collect();
+        // What a campaign began with is what it had before it was changed first.
+        for event in self.events.iter().rev() {
+            if let EventData::CampaignCapChanged { from, .. } = &event.data {
+                caps.insert(event.aggregate.key(), from.lines().into());
+            }
+        }
         let over: BTreeMap<String, Timestamp> =
             self.ends().map(|(event, _)| (event.aggregate.key(), event.time)).collect();
         // Of changes in the same millisecond, the ends come first: a slot is freed before it is taken again.
@@ -295,6 +301,9 @@ impl Books {
         for event in events {
             let call = event.aggregate.key();
             match &event.data {
+                EventData::CampaignCapChanged { to, .. } => {
+                    caps.insert(call, to.lines().into());
+                }
                 // A call that was over in the millisecond in which it was claimed takes no time.
                 EventData::CallClaimed { .. } if over.get(&call) == Some(&event.time) => {}
                 EventData::CallClaimed { campaign_id, .. } => {
@@ -528,7 +537,14 @@ impl Books {
             if item["policy"]["mode"] != "batch" {
                 continue;
             }
-            let Some(cap) = number(item, "cap", wrong) else { continue };
+            let Some(mut cap) = number(item, "cap", wrong) else { continue };
+            for event in &self.events {
+                if let EventData::CampaignCapChanged { from, to } = &event.data
+                    && event.aggregate.key() == id
+                {
+                    cap = cap.max(from.lines().into()).max(to.lines().into());
+                }
+            }
             let mut batch = 0;
             for (nth, (at, call)) in claims.iter().enumerate() {
                 let under_way = claims[..nth]
