@@ -23,7 +23,7 @@ use crate::imports::{PHONE, RowRefused, column};
 const MOST_COLUMNS: usize = 200;
 
 /// What may part the columns of a header line, and the most bytes of it that are searched for that.
-const DELIMITERS: [char; 4] = [',', ';', '\t', '|'];
+const DELIMITERS: [u8; 4] = *b",;\t|";
 const LONGEST_HEADER: usize = 64 * 1024;
 
 /// The most characters of a text of the file that an answer repeats, and the most bytes that they may be in it.
@@ -105,9 +105,9 @@ pub(crate) struct CsvRows {
     lines: u64,
     /// The line in which the row that is being read begins; none: it has not begun.
     begins: Option<u64>,
-    /// The file is at its end, and what its last byte was.
-    at_end: Option<u8>,
+    /// The last byte that came, and whether it is that of the file.
     last: u8,
+    at_end: bool,
 }
 
 impl CsvRows {
@@ -125,8 +125,8 @@ impl CsvRows {
             wide: false,
             lines: 0,
             begins: None,
-            at_end: None,
             last: 0,
+            at_end: false,
         }
     }
 
@@ -175,7 +175,7 @@ impl CsvRows {
 
     fn finish(mut self, each: &mut impl FnMut(Read) -> Result<(), Problem>) -> Result<(), Problem> {
         self.begin(each)?;
-        self.at_end = Some(self.last);
+        self.at_end = true;
         while !self.step(&[], each)?.1 {}
         match self.columns {
             Some(_) => Ok(()),
@@ -221,7 +221,7 @@ impl CsvRows {
         let fields: Vec<&[u8]> =
             starts.zip(&self.ends[..self.ended]).map(|(start, end)| &self.fields[start..*end]).collect();
         let breaks = |field: &&[u8]| field.contains(&b'\n');
-        let cut_off = self.at_end.is_some_and(|last| last != b'"') && fields.last().is_some_and(breaks);
+        let cut_off = self.at_end && self.last != b'"' && fields.last().is_some_and(breaks);
         let broken = fields.iter().any(breaks);
         let fields = texts(&fields);
         let fields: Vec<&str> = fields.iter().map(|field| field.trim()).collect();
@@ -251,11 +251,11 @@ impl CsvRows {
 fn delimiter(head: &[u8]) -> u8 {
     let head = String::from_utf8_lossy(head);
     let header = head.trim_start_matches(['\u{feff}', '\r', '\n']).lines().next().unwrap_or_default();
-    let has_phone = |delimiter: &&char| {
-        let mut names = header.split(**delimiter).map(|name| name.trim().trim_matches('"'));
+    let has_phone = |delimiter: &u8| {
+        let mut names = header.split(char::from(*delimiter)).map(|name| name.trim().trim_matches('"'));
         names.any(|name| column(name).is_some_and(|column| PHONE.contains(&column)))
     };
-    u8::try_from(*DELIMITERS.iter().find(has_phone).unwrap_or(&',')).unwrap_or(b',')
+    DELIMITERS.into_iter().find(has_phone).unwrap_or(b',')
 }
 
 /// The cells of a row as text: UTF-8, or else what a spreadsheet of Windows saves.
