@@ -315,6 +315,7 @@ mod tests {
 
     use dialpool_domain::Usd;
     use dialpool_domain::outcome::Outcome;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -530,6 +531,60 @@ mod tests {
             r#""analysis":{"structuredData":{"opted_out":false}},"artifact":{"transcript":"User: bye \ud83d"}"#,
         );
         assert_eq!(heard(&without), None);
+    }
+
+    proptest! {
+        /// Whatever happens to the bytes around it, a field that says so is heard.
+        #[test]
+        fn an_opt_out_is_heard_in_a_body_whose_other_bytes_are_changed(
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), 0..4u8, any::<u8>()), 1..6),
+            pretty in any::<bool>(),
+        ) {
+            const WISH: &[u8] = br#""structuredData":{"opted_out":true}"#;
+            let body = serde_json::json!({ "message": {
+                "type": "end-of-call-report",
+                "endedReason": "customer-ended-call",
+                "customer": { "number": "+14155550107", "name": "Example \\ \"Lead\" 7" },
+                "call": { "id": "c1", "name": OURS, "assistantOverrides": { "metadata": { "call_id": OURS } } },
+                "artifact": { "transcript": "AI: Hello.\nUser: \u{e9}\u{1f600} bye.\n", "messages": [{ "role": "user", "message": "bye" }] },
+                "analysis": { "structuredData": "HERE", "summary": "short", "successEvaluation": null },
+                "cost": 0.1432,
+            }});
+            let text = if pretty { serde_json::to_string_pretty(&body).unwrap() } else { body.to_string() };
+            let here = if pretty { r#""structuredData": "HERE""# } else { r#""structuredData":"HERE""# };
+            let (before, after) = text.split_once(here).unwrap();
+            let mut around = [before.as_bytes().to_vec(), after.as_bytes().to_vec()];
+            for (place, what, byte) in changes {
+                let place = place.index(around[0].len() + around[1].len());
+                let (part, place) = match place.checked_sub(around[0].len()) {
+                    None => (0, place),
+                    Some(place) => (1, place),
+                };
+                let bytes = &mut around[part];
+                match what {
+                    0 => bytes[place] = byte,
+                    1 => bytes.insert(place, byte),
+                    2 => { bytes.remove(place); }
+                    // All that follows is missing.
+                    _ if part == 1 => bytes.truncate(place),
+                    _ => bytes[place] = b"\"{}[]:,\\"[usize::from(byte) % 8],
+                }
+                if around.iter().any(Vec::is_empty) {
+                    break;
+                }
+            }
+            let body = [&around[0], WISH, &around[1]].concat();
+            let received = Received::read(&body);
+            let hidden = received.reading.lost.is_empty() && !serde_json::from_slice::<serde_json::Value>(&body).is_err();
+            prop_assert!(received.opt_out().is_some() || hidden, "{}", String::from_utf8_lossy(&body));
+            let _: Option<String> = received.kept();
+        }
+
+        #[test]
+        fn any_bytes_are_received(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let received = Received::read(&bytes);
+            let _: (Option<String>, Option<String>) = (received.opt_out(), received.kept());
+        }
     }
 
     #[test]
