@@ -3,10 +3,11 @@
 //! The draws depend on the seed and on the order of the requests only, and on a paused clock that order is the same each
 //! time: a seed that fails, fails again.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use dialpool::engine::{Fault, Intercept, WireRequest};
+use dialpool::engine::{Fault, Hidden, Intercept, WireRequest};
 use dialpool_domain::time::Duration;
 use rand::rngs::ChaCha12Rng;
 use rand::{Rng, SeedableRng};
@@ -64,14 +65,48 @@ impl Chaos {
             4 => Fault::Delay(Duration::from_millis(chance.next_u64() % 3_000)),
             5 => Fault::Refused(400, throttled()),
             6 if request.operation == "TransactWriteItems" => Fault::Refused(400, conflict(request.body)),
+            7 | 8 if request.operation == "TransactWriteItems" => {
+                Fault::AnswerLate(Duration::from_millis(chance.next_u64() % 2_000))
+            }
             _ => Fault::None,
         };
+        if fault == Fault::None && request.operation == "Query" {
+            return Fault::Hides(hidden(chance.next_u64()));
+        }
         self.injected.fetch_add(u64::from(fault != Fault::None), Ordering::Relaxed);
         fault
     }
 }
 
-/// Every `one_in`-th transaction, by chance, conflicts with another one.
+/// What a query leaves out: each time some of what transactions under way write, and now and then everything.
+fn hidden(draw: u64) -> Hidden {
+    if draw.is_multiple_of(40) { Hidden::All } else { Hidden::UnderWay(draw) }
+}
+
+/// Every other time that the same place is queried nothing is found there, beginning with the first time.
+pub fn nothing_at_first() -> Intercept {
+    let asked: Mutex<BTreeMap<String, u64>> = Mutex::default();
+    Arc::new(move |request| {
+        if request.operation != "Query" {
+            return Fault::None;
+        }
+        let query: serde_json::Value = serde_json::from_slice(request.body).unwrap_or_default();
+        // The moment that is asked about is another each time.
+        let values = query["ExpressionAttributeValues"].as_object().into_iter().flatten();
+        let values: Vec<_> = values.filter_map(|(_, value)| value["S"].as_str()).collect();
+        let place = format!(
+            "{} {} {} {values:?}",
+            query["TableName"], query["IndexName"], query["ExclusiveStartKey"]
+        );
+        let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = asked.entry(place).or_default();
+        *times += 1;
+        if *times % 2 == 1 { Fault::Hides(Hidden::All) } else { Fault::None }
+    })
+}
+
+/// Every `one_in`-th transaction, by chance, conflicts with another one; and queries leave out some of what transactions under way
+/// write.
 pub fn conflicts(seed: u64, one_in: u64) -> Intercept {
     let drawn = AtomicU64::new(0);
     Arc::new(move |request| {
@@ -79,6 +114,8 @@ pub fn conflicts(seed: u64, one_in: u64) -> Intercept {
         let mut chance = ChaCha12Rng::seed_from_u64(seed ^ drawn.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         if request.operation == "TransactWriteItems" && chance.next_u64().is_multiple_of(one_in) {
             Fault::Refused(400, conflict(request.body))
+        } else if request.operation == "Query" {
+            Fault::Hides(hidden(chance.next_u64()))
         } else {
             Fault::None
         }

@@ -129,7 +129,7 @@ async fn a_callback_for_a_closed_hour_is_made_when_the_next_one_opens() {
         (&promised.json["at"], &promised.json["later"]),
         (&json!("2026-03-03T03:30:00.000Z"), &json!("hours"))
     );
-    assert_eq!(promised.json["due_at"], "2026-03-03T13:00:00.000Z");
+    assert_eq!(promised.json["due_at"], "2026-03-03T13:00:05.000Z");
     let second = claims_to(&world, "+12125550151").await[1];
     assert_eq!(second.to_string().get(..16), Some("2026-03-03T13:00"));
     assert_eq!(world.violations(Stage::Finished).await, Vec::<String>::new());

@@ -1,6 +1,6 @@
 //! Seeded faults over the whole flow: lost requests and answers, crashes between any two steps, conflicts, throttling,
-//! lost, repeated and late webhooks, calls that were made although the provider said nothing, two sweepers and pacers at
-//! once, clocks that differ; retries, batches, pauses, opt-outs while a call waits at the provider, a provider that is left alone,
+//! queries that leave out what transactions under way write, or everything; lost, repeated and late webhooks, calls that were made although the provider said nothing, two sweepers and pacers at
+//! once, clocks that differ; retries, batches, pauses, opt-outs while a call waits at the provider, two withdrawals of it at once, a provider that is behind itself or left alone,
 //! promised callbacks, ends of calling hours and both nights of a clock change. After each schedule the invariants are checked.
 //! `just faults N` runs more of them.
 
@@ -8,7 +8,7 @@ use dialpool::audit::Stage;
 use dialpool_domain::campaign::{CampaignCommand, Mode};
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CampaignId, PhoneNumber};
-use dialpool_dynamo::{Commanded, Promise, Promised, StoreError};
+use dialpool_dynamo::{Commanded, Lines, LinesInUse, Promise, Promised, StoreError};
 use dialpool_tests::World;
 use dialpool_tests::chaos::Chaos;
 
@@ -63,6 +63,16 @@ async fn meddle(world: &World, seed: u64, campaign: &CampaignId) {
             world.pass(Duration::from_mins(3)).await;
         }
     }
+    // What waits at the provider is withdrawn twice at once: for the campaign, and for the company.
+    if seed.is_multiple_of(2) {
+        let lines = Lines::Company(company.clone());
+        for (command, reason) in [(CampaignCommand::Pause, Some("test")), (CampaignCommand::Resume, None)] {
+            let commanded = async || store.command_campaign(&world.cause(), company, campaign, command).await;
+            let stopped = async || store.stop(&world.cause(), &lines, None, reason).await;
+            let _: (Commanded, LinesInUse) = tokio::join!(insist(world, commanded), insist(world, stopped));
+            world.pass(Duration::from_secs(20 + seed % 60)).await;
+        }
+    }
 }
 
 /// One schedule: a campaign under faults for a while, then without until it is over.
@@ -82,6 +92,8 @@ async fn schedule(seed: u64) -> (Vec<String>, u64) {
         faults.mean_call = Duration::from_secs(20);
         // A call that waits at the provider can be taken back.
         faults.queue_time = Duration::from_secs(if seed.is_multiple_of(3) { 20 } else { 0 });
+        // And one that is behind itself does not know what it has.
+        faults.lag = Duration::from_secs(if seed.is_multiple_of(5) { 40 } else { 0 });
         faults.refusal_rate = 0.03;
         faults.rate_limit_rate = 0.05;
         // Every eleventh provider fails so often that it is left alone for a while.

@@ -1,7 +1,7 @@
 //! From a free line to a call that the provider took.
 
 use dialpool_domain::breaker::Pass;
-use dialpool_domain::call::{Call, CallReport, CallState, FIRST_LOOK_AFTER, SEND_WITHIN, START_WITHIN};
+use dialpool_domain::call::{Call, CallReport, CallState, FIRST_LOOK_AFTER, SEND_WITHIN};
 use dialpool_domain::campaign::{Campaign, CampaignCommand, CampaignStatus, REFUSED_IN_A_ROW, Voicemail};
 use dialpool_domain::contact::{Contact, ContactState};
 use dialpool_domain::dialable::{self, Callee, Person, Verdict};
@@ -117,6 +117,10 @@ impl CallDispatcher {
                 self.hand_on(&lines, campaign_id, trace_id).await?;
                 self.ask_for_dial(campaign_id, trace_id, Duration::from_secs(1)).await
             }
+            Tried::Passed if self.others_are_due(campaign_id, &due).await? => {
+                self.hand_on(&lines, campaign_id, trace_id).await?;
+                self.ask_for_dial(campaign_id, trace_id, Duration::from_secs(1)).await
+            }
             Tried::Refused => Ok(()),
             Tried::NoNumber if self.has_lost_its_number(&campaign).await? => {
                 self.pause(&campaign, trace_id, "its number is out of service").await?;
@@ -126,6 +130,17 @@ impl CallDispatcher {
                 self.hand_on(&lines, campaign_id, trace_id).await
             }
         }
+    }
+
+    /// Whether there are contacts to be called beside those that were looked at: a query now and then leaves some out.
+    async fn others_are_due(
+        &self,
+        campaign_id: &CampaignId,
+        seen: &[PhoneNumber],
+    ) -> Result<bool, DispatchError> {
+        let now = self.start.clock.now();
+        let due = self.store.due_contacts(now, campaign_id, CONTACTS_PER_JOB).await?;
+        Ok(due.iter().any(|phone| !seen.contains(phone)))
     }
 
     /// Whether the provider begins none of the campaign's calls, and there are contacts left to be called.
@@ -375,7 +390,7 @@ impl CallDispatcher {
             hasher: &self.hasher,
             legal_basis: basis,
             frequency,
-            start_by: basis.closes_at.min(cause.at + START_WITHIN),
+            start_by: basis.start_by(cause.at),
         };
         let claimed = self.store.claim(cause, &claim).await?;
         if once && !matches!(claimed, Claimed::Placed(_)) {
@@ -553,7 +568,7 @@ impl CallDispatcher {
         Ok(())
     }
 
-    /// Ends a call that certainly was not placed. Asks for no dial: the provider would not take that one either.
+    /// Ends a call that was not placed. Asks for no dial: the provider would not take that one either.
     pub(crate) async fn not_placed(
         &self,
         cause: &Cause,
@@ -571,7 +586,9 @@ impl CallDispatcher {
             told: Told::All,
             hasher: &self.hasher,
         };
-        match self.store.end_call(cause, &settlement).await? {
+        // One of which the provider told anything is there, whatever this conclusion rests on.
+        let unheard_of = [CallState::Intent, CallState::Unknown];
+        match self.store.end_call_while(&unheard_of, cause, &settlement).await? {
             Ended::OtherCall { known } => Err(DispatchError::SecondCall { call: call.id.clone(), known }),
             Ended::Applied { .. } | Ended::AlreadyOver(_) | Ended::GoesOn | Ended::NotFound => Ok(()),
         }
@@ -588,7 +605,18 @@ impl CallDispatcher {
         told: Told,
     ) -> Result<(), DispatchError> {
         let settlement = Settlement { call_id, state, provider_call_id, report, told, hasher: &self.hasher };
-        match self.store.end_call(cause, &settlement).await? {
+        let ended = self.store.end_call(cause, &settlement).await?;
+        self.ended(cause, call_id, ended).await
+    }
+
+    /// What follows from the end of a call, or from its going on.
+    pub(crate) async fn ended(
+        &self,
+        cause: &Cause,
+        call_id: &CallId,
+        ended: Ended,
+    ) -> Result<(), DispatchError> {
+        match ended {
             Ended::Applied { call } => {
                 if call.report.outcome == Some(Outcome::Other) {
                     // `UnknownEndedReasonAlarm` counts these lines by their first words.

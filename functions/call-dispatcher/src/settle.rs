@@ -1,8 +1,12 @@
 //! What became of a call that is silent: the provider is asked, never told to call again.
+//!
+//! **Absence.** That the provider does not know a call is said by a request that is still under way, by a list that is behind
+//! itself, and by a deletion whose answer was lost. It proves something only as of a question asked at or after
+//! [`Call::absence_proves_from`], whoever asks and however often: two withdrawals at once hear the same 404. A call
+//! that the provider took is lost only when neither its id nor the list of its number's calls has it. A proof ends
+//! a call that is as it was when the question was asked; one of which news came meanwhile goes on.
 
-use dialpool_domain::call::{
-    ABSENCE_PROVES_AFTER, Call, CallReport, CallState, FIRST_LOOK_AFTER, HELD_THROUGH_CALL, SILENT_AFTER,
-};
+use dialpool_domain::call::{Call, CallReport, CallState, FIRST_LOOK_AFTER, HELD_THROUGH_CALL, SILENT_AFTER};
 use dialpool_domain::event::Cause;
 use dialpool_domain::outcome::Outcome;
 use dialpool_domain::time::Duration;
@@ -23,6 +27,9 @@ const SECOND_LOOK_AFTER: Duration = Duration::from_secs(60);
 /// A call that could not be withdrawn yet is looked at again after this.
 const WITHDRAW_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
+/// A call that is not to be seen at the provider is withdrawn again after this: it may ring as soon as it is.
+const ABSENT_AGAIN_AFTER: Duration = Duration::from_secs(10);
+
 /// A provider that does not answer is asked again after this.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
@@ -36,9 +43,8 @@ impl CallDispatcher {
         };
         // What is proven is proven for the moment of the question, however long the answer takes.
         let asked_at = self.start.clock.now();
-        let asked = self.ask_for(&call).await;
         let cause = &self.cause(trace_id);
-        match asked {
+        match self.look_up(&call).await {
             Ok(Some(found)) => {
                 if found.opt_out.is_some() {
                     // Before anything else: it must hold even when the rest fails.
@@ -61,16 +67,16 @@ impl CallDispatcher {
         }
     }
 
-    /// The call as the provider has it. One that does not bear our id is another: its id was told by somebody who must not
-    /// speak of it, and ours is looked for among the calls of the number.
-    async fn ask_for(&self, call: &Call) -> Result<Option<ProviderCall>, ProviderError> {
-        if let Some(provider_call_id) = &call.provider_call_id {
-            match self.vapi.call(provider_call_id).await? {
-                Some(found) if found.our_call_id() != Some(&call.id) => {
-                    error!(call.id = %call.id, "call {} was told to be {provider_call_id}, which is another", call.id);
-                }
-                found => return Ok(found),
+    /// What the provider has of a call: by its id, or else in the list of its number's calls. A call that does not bear our id
+    /// is another: its id was told by somebody who must not speak of it.
+    async fn look_up(&self, call: &Call) -> Result<Option<ProviderCall>, ProviderError> {
+        if let Some(provider_call_id) = &call.provider_call_id
+            && let Some(found) = self.vapi.call(provider_call_id).await?
+        {
+            if found.our_call_id() == Some(&call.id) {
+                return Ok(Some(found));
             }
+            error!(call.id = %call.id, "call {} was told to be {provider_call_id}, which is another", call.id);
         }
         let from = call.claimed_at - PROVIDER_CLOCK_SKEW;
         self.vapi.our_call(&call.id, &call.provider_number_id, from).await
@@ -82,7 +88,7 @@ impl CallDispatcher {
         let Some(call) = self.store.call(call_id).await? else { return Ok(()) };
         let cause = &self.cause(trace_id);
         let again = async |after: Duration| {
-            if cause.at < call.start_by {
+            if cause.at < call.absence_proves_from() {
                 let job = DialJob::Withdraw { call_id: call_id.clone(), trace_id: trace_id.clone() };
                 self.dial_queue.send(&job, after).await?;
             }
@@ -92,23 +98,26 @@ impl CallDispatcher {
             return again(WITHDRAW_AGAIN_AFTER).await;
         }
         let Some(provider_call_id) = &call.provider_call_id else { return Ok(()) };
-        let tried_before = match self.store.begin_withdrawal(cause.at, call_id).await {
-            Ok(Some(tried_before)) => tried_before,
-            Ok(None) => return Ok(()),
+        match self.store.begin_withdrawal(cause.at, call_id).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
             // The queue gives a message that failed again only when the call may have begun.
             Err(error) => {
                 warn!(call.id = %call_id, "failed to begin to withdraw call {call_id}: {error}");
                 return again(WITHDRAW_AGAIN_AFTER).await;
             }
-        };
+        }
+        let asked_at = self.start.clock.now();
         match self.vapi.withdraw(provider_call_id, call_id).await {
             Ok(Withdrawn::Done) => self.withdrawn(cause, &call).await,
-            // The answer to the first try was lost: what was deleted is not there.
-            Ok(Withdrawn::NotFound) if tried_before => self.withdrawn(cause, &call).await,
             Ok(Withdrawn::Begun) => Ok(()),
             Ok(Withdrawn::Waits) => again(WITHDRAW_AGAIN_AFTER).await,
-            // So soon after it was accepted that may be a provider behind itself: later it is proof.
-            Ok(Withdrawn::NotFound) => again(ASK_AGAIN_AFTER).await,
+            // Deleted by a try whose answer was lost, or not to be seen yet: the same answer. The report of a deletion tells sooner.
+            Ok(Withdrawn::NotFound) if asked_at < call.absence_proves_from() => {
+                let wait = call.absence_proves_from().since(asked_at).min(ABSENT_AGAIN_AFTER);
+                again(wait.max(WITHDRAW_AGAIN_AFTER)).await
+            }
+            Ok(Withdrawn::NotFound) => self.withdrawn(cause, &call).await,
             Err(error) => {
                 warn!(call.id = %call_id, "failed to withdraw call {call_id}: {error}");
                 again(WITHDRAW_AGAIN_AFTER).await
@@ -131,7 +140,8 @@ impl CallDispatcher {
             told: Told::All,
             hasher: &self.hasher,
         };
-        if let Ended::Applied { call } = self.store.end_withdrawn(cause, &settlement).await? {
+        let waits = [CallState::Accepted];
+        if let Ended::Applied { call } = self.store.end_call_while(&waits, cause, &settlement).await? {
             info!(call.id = %call.id, "call {} is withdrawn", call.id);
         }
         self.ask_for_dial(&call.campaign_id, &cause.trace_id, Duration::ZERO).await
@@ -194,24 +204,37 @@ impl CallDispatcher {
 
     /// The provider does not know the call, at least not yet.
     async fn absent(&self, cause: &Cause, call: &Call, asked_at: Timestamp) -> Result<(), DispatchError> {
-        if call.state.is_over() {
+        let proven = asked_at >= call.absence_proves_from();
+        let (known, over) = (call.provider_call_id.is_some(), call.state.is_over());
+        if !proven {
+            let age = asked_at.since(call.claimed_at);
+            let looks = [FIRST_LOOK_AFTER, SECOND_LOOK_AFTER].map(|look| call.claimed_at + look);
+            let next = looks.into_iter().find(|look| *look > asked_at && !known);
+            let wait = next.unwrap_or(call.absence_proves_from()).since(asked_at) + Duration::from_secs(1);
+            info!(call.id = %call.id, "call {} is not at the provider after {} s", call.id, age.as_secs());
+            return self.look_again(&call.id, &cause.trace_id, wait).await;
+        }
+        if over {
             warn!(call.id = %call.id, "the provider lost call {} before it reported on it", call.id);
             return self.end(cause, &call.id, call.state, None, &call.report, Told::All).await;
         }
-        if call.provider_call_id.is_some() {
+        if known && call.state == CallState::Accepted && call.withdrawn {
+            return self.withdrawn(cause, call).await;
+        }
+        if known {
             warn!(call.id = %call.id, "the provider lost call {}", call.id);
-            let report = CallReport::default();
-            return self.end(cause, &call.id, CallState::TimedOut, None, &report, Told::All).await;
+            let settlement = Settlement {
+                call_id: &call.id,
+                state: CallState::TimedOut,
+                provider_call_id: None,
+                report: &CallReport::default(),
+                told: Told::All,
+                hasher: &self.hasher,
+            };
+            let ended = self.store.end_call_while(&[call.state], cause, &settlement).await?;
+            return self.ended(cause, &call.id, ended).await;
         }
-        let age = asked_at.since(call.claimed_at);
-        if age >= ABSENCE_PROVES_AFTER {
-            info!(call.id = %call.id, "call {} was never placed", call.id);
-            return self.not_placed(cause, call, Outcome::NotPlaced, "never-placed".to_owned()).await;
-        }
-        let next_look = [FIRST_LOOK_AFTER, SECOND_LOOK_AFTER, ABSENCE_PROVES_AFTER]
-            .into_iter()
-            .find(|look| *look > age)
-            .unwrap_or(ABSENCE_PROVES_AFTER);
-        self.look_again(&call.id, &cause.trace_id, next_look - age + Duration::from_secs(1)).await
+        info!(call.id = %call.id, "call {} was never placed", call.id);
+        self.not_placed(cause, call, Outcome::NotPlaced, "never-placed".to_owned()).await
     }
 }

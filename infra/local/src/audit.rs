@@ -114,6 +114,7 @@ impl Books {
         self.check_law(&mut wrong);
         self.check_persons(&mut wrong);
         self.check_promises(&mut wrong, stage);
+        self.check_unknown_ends(&mut wrong);
         self.check_course(&mut wrong);
         self.check_journal(&mut wrong, stage);
         self.check_campaigns(&mut wrong, stage);
@@ -410,6 +411,16 @@ impl Books {
                 wrong.push(format!("{call} was claimed after its person had opted out"));
             }
             let contact = contacts.get(&(campaign_id.as_str(), to.as_str()));
+            if let Some(revoked_at) = self.consent_taken_back(&event.company, to, event.time) {
+                // What came with the contact may be later than that.
+                let brought = contact.and_then(|contact| contact.get("consent")?["captured_at"].as_str());
+                let again = brought.and_then(|at| at.parse::<Timestamp>().ok());
+                if again.is_none_or(|again| again <= revoked_at) {
+                    wrong.push(format!(
+                        "{call} was claimed after its person took consent back at {revoked_at}"
+                    ));
+                }
+            }
             let part =
                 |name: &str| contact.and_then(|contact| contact.get(name)?.as_str()).map(str::to_owned);
             let Ok(state) = part("state").map(|state| state.parse()).transpose() else {
@@ -417,11 +428,84 @@ impl Books {
                 continue;
             };
             let whereabouts = Whereabouts { zone: part("zone"), zip: part("zip"), state, phone: to.clone() };
-            let lawful = law::candidate_zones(&whereabouts).is_ok_and(|zones| {
-                matches!(law::window(Rules::united_states(), &zones, event.time), Window::Open(_))
-            });
-            if !lawful {
+            let lawful = |at: Timestamp| {
+                law::candidate_zones(&whereabouts).is_ok_and(|zones| {
+                    matches!(law::window(Rules::united_states(), &zones, at), Window::Open(_))
+                })
+            };
+            if !lawful(event.time) {
                 wrong.push(format!("{call} was claimed at {}, outside the legal hours", event.time));
+            }
+            let at_provider = self.calls.iter().filter(|entry| entry.name == call.as_str());
+            for rang_at in at_provider.filter_map(|entry| entry.ringing_at.or(entry.answered_at)) {
+                if !lawful(rang_at) {
+                    wrong.push(format!("{call} rang at {rang_at}, outside the legal hours"));
+                }
+            }
+        }
+    }
+
+    /// When a person took back what was agreed to, if that was the last word in the ledger by then.
+    fn consent_taken_back(
+        &self,
+        company: &CompanyId,
+        phone: &PhoneNumber,
+        by: Timestamp,
+    ) -> Option<Timestamp> {
+        let of_person =
+            self.events.iter().filter(|event| event.company == *company && event.time + CLOCKS_DIFFER < by);
+        let words = of_person.filter_map(|event| match &event.data {
+            EventData::ConsentRevoked { phone: of } if of == phone => {
+                Some((event.sequence, Some(event.time)))
+            }
+            EventData::ConsentCaptured { phone: of, .. } if of == phone => Some((event.sequence, None)),
+            _ => None,
+        });
+        words.max_by_key(|(sequence, _)| *sequence)?.1
+    }
+
+    /// A call that was in progress and of whose end nothing was told is followed by no other, unless that is told later or a callback
+    /// was promised; and a person has a task about it.
+    fn check_unknown_ends(&self, wrong: &mut Vec<Violation>) {
+        let answered: BTreeSet<String> = self
+            .events
+            .iter()
+            .filter(|event| matches!(event.data, EventData::CallInProgress {}))
+            .map(|event| event.aggregate.key())
+            .collect();
+        for (call, claim) in self.claims().filter(|(call, _)| answered.contains(call.as_str())) {
+            let EventData::CallClaimed { campaign_id, to, .. } = &claim.data else { continue };
+            let of_call = |event: &&Event| event.aggregate == Aggregate::Call(call.clone());
+            let lost = self.events.iter().filter(of_call).find(|event| {
+                event.data.call_over().is_some_and(|over| {
+                    over.outcome == Outcome::Other && matches!(event.data, EventData::CallTimedOut(_))
+                })
+            });
+            let Some(lost) = lost else { continue };
+            let contact = Aggregate::contact(campaign_id, to);
+            let told = self.events.iter().filter(|event| match &event.data {
+                EventData::CallReported { outcome: Some(_), .. } => of_call(event),
+                EventData::ContactCallbackPromised { .. } => event.aggregate == contact,
+                _ => false,
+            });
+            let told_at = told.map(|event| event.time).filter(|at| *at + CLOCKS_DIFFER >= lost.time).min();
+            let again = self.claims().find(|(_, other)| match &other.data {
+                EventData::CallClaimed { campaign_id: campaign, to: number, .. } => {
+                    campaign == campaign_id && number == to && other.time > lost.time + CLOCKS_DIFFER
+                }
+                _ => false,
+            });
+            if let Some((again, event)) = again
+                && told_at.is_none_or(|at| at > event.time + CLOCKS_DIFFER)
+            {
+                wrong.push(format!("{again} was claimed, and how {call} ended is not known"));
+            }
+            let task = self.events.iter().any(|event| match &event.data {
+                EventData::TaskCreated { call_id, .. } => call_id.as_ref() == Some(call),
+                _ => false,
+            });
+            if !task {
+                wrong.push(format!("how {call} ended is not known, and nobody has a task about it"));
             }
         }
     }

@@ -28,9 +28,9 @@ pub const START_WITHIN: Duration = Duration::from_mins(4);
 /// opted out of since the claim was so for less than five seconds, clocks that differ by two included.
 pub const SEND_WITHIN: Duration = Duration::from_secs(3);
 
-/// That the provider does not know a call proves that it was never placed only from this long after the claim on:
-/// [`START_WITHIN`] has passed by then, with a minute to spare for clocks.
-pub const ABSENCE_PROVES_AFTER: Duration = Duration::from_mins(5);
+/// How long after a call's `start_by` the provider's not knowing it begins to prove something: a minute for clocks that differ,
+/// and for a provider whose lists are behind its calls.
+pub const ABSENCE_PROVES_AFTER: Duration = Duration::from_mins(1);
 
 /// A call whose answer is not known is looked up at the provider this long after it was asked for.
 pub const FIRST_LOOK_AFTER: Duration = Duration::from_secs(15);
@@ -171,9 +171,20 @@ pub struct Call {
     /// Whether it is over and the provider has more to say of it.
     #[serde(skip)]
     pub report_due: bool,
+    /// Whether it is being taken back.
+    #[serde(skip)]
+    pub withdrawn: bool,
     /// Changes so far: the fence for the next one.
     #[serde(skip)]
     pub version: u64,
+}
+
+impl Call {
+    /// From this moment on the provider's not knowing the call proves that it will not ring: the provider itself does not start it
+    /// any more. Before, the request may be under way, or the provider behind itself, however often it is asked.
+    pub fn absence_proves_from(&self) -> Timestamp {
+        self.start_by + ABSENCE_PROVES_AFTER
+    }
 }
 
 /// What a provider reports of a call that is over. Every part may come late, and is kept once it came.

@@ -2,7 +2,7 @@
 //!
 //! 47 CFR 64.1200(a)(2) and (f)(9) ask for prior express written consent before a call with an artificial voice that
 //! advertises; (a)(1) for prior express consent before any other such call to a mobile. A campaign says which of the two it
-//! needs. What is not known was not given.
+//! needs. What is not known was not given. What was taken back is a no, whatever a campaign needs, until the person agrees again.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ pub enum ConsentKind {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConsentRequired {
-    /// Nothing: the company answers for it that none is needed.
+    /// Nothing: the company answers for it that none is needed. One that was taken back is a no all the same.
     None,
     /// Express consent, or more.
     Express,
@@ -60,14 +60,25 @@ impl Consent {
     }
 }
 
-/// It is not known that a person agreed to what is required.
+/// Whether the person took back what was agreed to, and has not agreed to anything since. A later consent of whatever kind ends the
+/// revocation, also when its time is over by now: to run out is not to be taken back.
+fn is_revoked(ledger: Option<&Consent>, brought: Option<&Consent>, now: Timestamp) -> bool {
+    let known = || [ledger, brought].into_iter().flatten();
+    let Some(revoked_at) = known().filter_map(|consent| consent.revoked_at).max() else { return false };
+    let again = |consent: &Consent| {
+        consent.revoked_at.is_none() && consent.captured_at > revoked_at && consent.captured_at <= now
+    };
+    !known().any(again)
+}
+
+/// It is not known that a person agreed to what is required, or the person took it back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it is not known that the person agreed to be called")]
 pub struct NoConsent;
 
 impl ConsentRequired {
     /// The consent on which a call at `now` rests: the one in the ledger, or else the one that came with the contact, unless
-    /// the person took back what was agreed to by then. `None`: nothing is required.
+    /// the person took back what was agreed to by then. `None`: nothing is required, and nothing was taken back.
     ///
     /// # Errors
     /// When neither is enough.
@@ -77,6 +88,9 @@ impl ConsentRequired {
         brought: Option<&Consent>,
         now: Timestamp,
     ) -> Result<Option<Consent>, NoConsent> {
+        if is_revoked(ledger, brought, now) {
+            return Err(NoConsent);
+        }
         let least = match self {
             Self::None => return Ok(None),
             Self::Express => ConsentKind::Express,
@@ -124,9 +138,21 @@ mod tests {
         let revoked = Consent { revoked_at: Some(at("2026-02-01T00:00:00Z")), ..written.clone() };
         let lesser = Consent { captured_at: at("2026-02-03T00:00:00Z"), ..given.clone() };
         let anew = Consent { captured_at: at("2026-02-02T00:00:00Z"), ..written.clone() };
+        let future = Consent { captured_at: at("2026-12-01T00:00:00Z"), expires_at: None, ..written.clone() };
+        let revoked_lesser = Consent { kind: ConsentKind::Express, ..revoked.clone() };
         let (spring, summer) = (at("2026-03-01T00:00:00Z"), at("2026-06-01T00:00:00Z"));
         for (required, ledger, brought, now, enough) in [
             (ConsentRequired::None, None, None, spring, true),
+            (ConsentRequired::None, Some(&revoked), None, spring, false),
+            (ConsentRequired::None, None, Some(&revoked), spring, false),
+            (ConsentRequired::None, Some(&revoked), Some(&written), spring, false),
+            (ConsentRequired::None, Some(&revoked), Some(&anew), spring, true),
+            (ConsentRequired::None, Some(&revoked), Some(&lesser), spring, true),
+            (ConsentRequired::None, Some(&revoked), Some(&future), spring, false),
+            (ConsentRequired::None, Some(&lesser), Some(&revoked), spring, true),
+            (ConsentRequired::None, Some(&given), None, summer, true),
+            (ConsentRequired::None, Some(&revoked), Some(&anew), summer, true),
+            (ConsentRequired::Express, Some(&revoked_lesser), None, spring, false),
             (ConsentRequired::Express, None, None, spring, false),
             (ConsentRequired::Express, Some(&given), None, spring, true),
             (ConsentRequired::Express, None, Some(&given), spring, true),

@@ -617,6 +617,7 @@ mod tests {
             ),
             report,
             report_due: false,
+            withdrawn: false,
             version: 2,
         };
         let contact = Contact {

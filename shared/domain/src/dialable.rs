@@ -1,6 +1,7 @@
 //! Whether a contact may be called, and when: the one answer that a dial and a preflight give.
 //!
-//! In this order: who is on a suppression list, or lives where the law cannot be known, or did not agree, is never called; who was
+//! In this order: who is on a suppression list, or lives where the law cannot be known, or did not agree or took that back, is never
+//! called; who was
 //! called as often as is allowed, or has no calling hours now, later. The claim of a call checks again what can change.
 
 use crate::PhoneNumber;
@@ -90,7 +91,7 @@ pub fn judge(rules: &Rules, required: ConsentRequired, callee: Callee<'_>, now: 
         if allowed_at > at {
             (at, wait) = (allowed_at, Wait::Frequency);
         }
-        match law::window(rules, &zones, at) {
+        match law::dialing_window(rules, &zones, at) {
             Window::Open(open) if at == now => {
                 return Verdict::Now(Box::new(LegalBasis::of_hours(rules, &zones, open, now)), frequency);
             }
@@ -150,7 +151,7 @@ mod tests {
         let night = at("2026-03-02T07:00:00Z");
         assert_eq!(
             judged(&new_york, agreed, &fresh, night),
-            Verdict::Later(at("2026-03-02T13:00:00Z"), Wait::Hours)
+            Verdict::Later(at("2026-03-02T13:00:05Z"), Wait::Hours)
         );
     }
 }

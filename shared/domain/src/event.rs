@@ -315,6 +315,9 @@ pub enum EventData {
         /// The assistant's judgement, when that is new.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         success_evaluation: Option<String>,
+        /// How it ended, when that was not known at its end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        outcome: Option<Outcome>,
     },
     /// Nobody is called any more, or nobody in a state.
     #[serde(rename = "calling.stopped")]

@@ -12,16 +12,26 @@
 //! 4. Every zone that remains must be open: a state or an area code that spans zones is legal only in all of them. The rules
 //!    of the address's state and of the number's both apply.
 //!
+//! The hours are the law's, exact to the millisecond. What is dialed rings a little later, and clocks differ: so dialing begins
+//! [`AFTER_OPENING`] and ends [`BEFORE_CLOSE`] ([`dialing_window`]).
+//!
 //! Not here: suppression lists, consent, how often.
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use crate::call::START_WITHIN;
 use crate::consent::Consent;
 use crate::place::{Area, AreaKind, State, Zone};
 use crate::rules::{DailyHours, Frequency, Rules};
 use crate::time::Duration;
 use crate::{PhoneNumber, Timestamp};
+
+/// Nobody is dialed until the hours have been open for so long: clocks differ.
+pub const AFTER_OPENING: Duration = Duration::from_secs(5);
+
+/// The provider may start a call until so long before the hours close: it is a while from there to the first ring.
+pub const BEFORE_CLOSE: Duration = Duration::from_mins(1);
 
 /// What is known of where the called person is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +113,18 @@ pub struct OpenWindow {
     pub closes_at: Timestamp,
 }
 
+impl OpenWindow {
+    /// From then on people are dialed.
+    pub fn dial_from(self) -> Timestamp {
+        self.opened_at + AFTER_OPENING
+    }
+
+    /// The first moment at which nobody is dialed any more.
+    pub fn dial_until(self) -> Timestamp {
+        self.closes_at - BEFORE_CLOSE
+    }
+}
+
 /// These hours of a day in a zone. A clock time that a zone change skips or repeats is taken to the strict side.
 fn hours_of_day(hours: DailyHours, date: Date, zone: &Zone) -> Option<(Timestamp, Timestamp)> {
     let opens = zone.time_zone().to_ambiguous_timestamp(date.to_datetime(hours.opens)).later().ok()?;
@@ -145,6 +167,12 @@ pub struct LegalBasis {
     pub opened_at: Timestamp,
     /// End of the legal window.
     pub closes_at: Timestamp,
+    /// Start and end of the part of the window in which calls are dialed. A call of before there were margins has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dial_from: Option<Timestamp>,
+    /// See `dial_from`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dial_until: Option<Timestamp>,
     /// The suppression lists that the number was on none of.
     pub lists: Vec<String>,
     /// What the called person had agreed to, where the campaign asks for it.
@@ -188,11 +216,20 @@ impl LegalBasis {
             states: zones.states.clone(),
             opened_at: window.opened_at,
             closes_at: window.closes_at,
+            dial_from: Some(window.dial_from()),
+            dial_until: Some(window.dial_until()),
             lists: Vec::new(),
             consent: None,
             calls_before: CallsBefore::default(),
             evaluated_at: now,
         }
+    }
+}
+
+impl LegalBasis {
+    /// The last moment at which the provider may start a call that is claimed at `now`.
+    pub fn start_by(&self, now: Timestamp) -> Timestamp {
+        self.dial_until.unwrap_or(self.closes_at - BEFORE_CLOSE).min(now + START_WITHIN)
     }
 }
 
@@ -311,6 +348,25 @@ pub fn window(rules: &Rules, zones: &Zones, now: Timestamp) -> Window {
     }
 }
 
+/// Whether somebody may be dialed in these zones at `now`, and until or from when: the legal window less its margins.
+pub fn dialing_window(rules: &Rules, zones: &Zones, now: Timestamp) -> Window {
+    // No law has more windows without a moment to dial in one after the other.
+    const WINDOWS: usize = 400;
+
+    let mut at = now;
+    for _window in 0..WINDOWS {
+        match window(rules, zones, at) {
+            Window::Open(open) if at >= open.dial_until() => at = open.closes_at,
+            Window::Open(open) if at < open.dial_from() => at = open.dial_from(),
+            Window::Open(open) if at == now => return Window::Open(open),
+            Window::Open(_) => return Window::Closed { opens_at: at },
+            Window::Closed { opens_at } => at = opens_at,
+            Window::Never => return Window::Never,
+        }
+    }
+    Window::Never
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -384,6 +440,51 @@ mod tests {
         ];
         for (now, expected) in cases {
             assert_eq!(until(window(&rules, &new_york, at(now))), expected, "{now}");
+        }
+    }
+
+    #[test]
+    fn dialing_begins_five_seconds_after_the_opening_and_ends_a_minute_before_the_close() {
+        let (rules, new_york) = (hours("08:00-21:00"), zones(&["America/New_York"]));
+        let cases = [
+            ("2026-03-02T12:59:59.999Z", closed_until("2026-03-02T13:00:05Z")),
+            ("2026-03-02T13:00:00Z", closed_until("2026-03-02T13:00:05Z")),
+            ("2026-03-02T13:00:04.999Z", closed_until("2026-03-02T13:00:05Z")),
+            ("2026-03-02T13:00:05Z", open_until("2026-03-03T02:00:00Z")),
+            ("2026-03-03T01:58:59.999Z", open_until("2026-03-03T02:00:00Z")),
+            ("2026-03-03T01:59:00Z", closed_until("2026-03-03T13:00:05Z")),
+            ("2026-03-03T01:59:59.999Z", closed_until("2026-03-03T13:00:05Z")),
+            // The night in which the clocks change.
+            ("2026-03-08T01:59:30Z", closed_until("2026-03-08T12:00:05Z")),
+            ("2026-11-01T00:59:30Z", closed_until("2026-11-01T13:00:05Z")),
+        ];
+        for (now, expected) in cases {
+            assert_eq!(until(dialing_window(&rules, &new_york, at(now))), expected, "{now}");
+        }
+        let both = zones(&["America/New_York", "Pacific/Honolulu"]);
+        assert_eq!(
+            until(dialing_window(&rules, &both, at("2026-01-15T18:00:01Z"))),
+            closed_until("2026-01-15T18:00:05Z")
+        );
+        // A window of a minute is shorter than its margins.
+        let short = hours("08:00-08:01");
+        assert_eq!(until(dialing_window(&short, &new_york, at("2026-03-02T13:00:30Z"))), Err(None));
+    }
+
+    #[test]
+    fn a_call_is_started_within_four_minutes_and_a_minute_before_the_close() {
+        let zones = candidate_zones(&whereabouts("+12125550100", None, None, None)).unwrap();
+        let open =
+            OpenWindow { opened_at: at("2026-03-02T13:00:00Z"), closes_at: at("2026-03-03T02:00:00Z") };
+        let cases = [
+            ("2026-03-02T18:00:00Z", "2026-03-02T18:04:00Z"),
+            ("2026-03-03T01:55:00Z", "2026-03-03T01:59:00Z"),
+            ("2026-03-03T01:58:59Z", "2026-03-03T01:59:00Z"),
+        ];
+        for (now, expected) in cases {
+            let basis = LegalBasis::of_hours(Rules::united_states(), &zones, open, at(now));
+            assert_eq!(basis.start_by(at(now)), at(expected), "{now}");
+            assert_eq!(basis.closes_at, at("2026-03-03T02:00:00Z"), "the law's own hours are on record");
         }
     }
 
@@ -561,6 +662,8 @@ mod tests {
             "states": ["CA", "NY"],
             "opened_at": "2026-03-02T17:00:00.000Z",
             "closes_at": "2026-03-03T02:00:00.000Z",
+            "dial_from": "2026-03-02T17:00:05.000Z",
+            "dial_until": "2026-03-03T01:59:00.000Z",
             "lists": [],
             "calls_before": { "in_24_h": 0, "in_7_days": 0, "in_30_days": 0 },
             "evaluated_at": "2026-03-02T18:00:00.000Z",

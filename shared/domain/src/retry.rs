@@ -10,6 +10,9 @@
 //! | no capacity at the provider, never placed | 2 minutes after; not an attempt, nobody was called |
 //! | invalid number, canceled | none |
 //!
+//! A call that was in progress and whose end is never learned is followed by none either: that is for a person
+//! ([`DoneReason::EndUnknown`]). A report that tells the end later is planned for as any other.
+//!
 //! A retry moves later, never earlier, until it keeps every limit:
 //! 1. At most 5 attempts per contact.
 //! 2. At most 3 attempts begin within any 24 hours.
@@ -82,10 +85,14 @@ pub enum DoneReason {
     Suppressed,
     /// It is not known when calling is lawful there. Found by the calling law.
     NotDialable,
-    /// It is not known that the person agreed to be called. Found when the call is claimed.
+    /// It is not known that the person agreed to be called, or the person took that back. Found when the call is claimed.
     NoConsent,
     /// The person asked to be called at another number.
     OtherNumber,
+    /// The call was in progress, and how it ended was never learned: the person may have been reached. A task for a person says so.
+    EndUnknown,
+    /// The lead was reached at another of its numbers. Found when the call is claimed.
+    LeadReached,
 }
 
 impl DoneReason {
@@ -102,6 +109,8 @@ impl DoneReason {
             Self::NotDialable => "not_dialable",
             Self::NoConsent => "no_consent",
             Self::OtherNumber => "other_number",
+            Self::EndUnknown => "end_unknown",
+            Self::LeadReached => "lead_reached",
         }
     }
 }
@@ -185,7 +194,10 @@ pub fn hold_after(next: Next, ended_at: Timestamp) -> HoldAfter {
     match next {
         Next::At(at) if at.since(ended_at) <= SAME_DAY => HoldAfter::KeepUntil(at + PAST_START),
         Next::At(_) => HoldAfter::Release(ReleaseReason::NextDay),
-        Next::Done(DoneReason::Reached | DoneReason::OtherNumber) => HoldAfter::Keep,
+        // Who may have been reached may call back.
+        Next::Done(
+            DoneReason::Reached | DoneReason::OtherNumber | DoneReason::EndUnknown | DoneReason::LeadReached,
+        ) => HoldAfter::Keep,
         Next::Done(DoneReason::AttemptsUsedUp) => HoldAfter::Release(ReleaseReason::AttemptsUsedUp),
         Next::Done(DoneReason::InvalidNumber) => HoldAfter::Release(ReleaseReason::InvalidNumber),
         Next::Done(DoneReason::ProviderFailed) => HoldAfter::Release(ReleaseReason::ProviderFailed),
@@ -281,6 +293,7 @@ mod tests {
             (Next::At(after(720)), HoldAfter::KeepUntil(after(780))),
             (Next::At(after(721)), HoldAfter::Release(ReleaseReason::NextDay)),
             (Next::Done(DoneReason::Reached), HoldAfter::Keep),
+            (Next::Done(DoneReason::EndUnknown), HoldAfter::Keep),
             (Next::Done(DoneReason::AttemptsUsedUp), HoldAfter::Release(ReleaseReason::AttemptsUsedUp)),
             (Next::Done(DoneReason::OptedOut), HoldAfter::Release(ReleaseReason::OptedOut)),
         ];

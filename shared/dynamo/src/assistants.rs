@@ -27,7 +27,7 @@ use dialpool_domain::{AssistantId, CampaignId, CompanyId, Timestamp};
 use crate::dialing::ROUNDS;
 use crate::items::{AssistantItem, AssistantOwnerItem, CampaignItem, UpdatingItem, VersionItem};
 use crate::transaction::{IntoAttribute, Transacted, Write};
-use crate::{Store, StoreError, items, keys};
+use crate::{Store, StoreError, items, keys, query};
 
 /// An assistant that the provider has, to be put on record.
 #[derive(Debug, Clone, PartialEq)]
@@ -299,7 +299,7 @@ impl Store {
         after: Option<&AssistantId>,
         limit: u32,
     ) -> Result<(Vec<Assistant>, Option<AssistantId>), StoreError> {
-        let page = self
+        let assistants = self
             .client
             .query()
             .table_name(&self.tables.dialing)
@@ -308,9 +308,8 @@ impl Store {
             .expression_attribute_values(":company", keys::assistants_partition(company).into_attribute())
             .expression_attribute_values(":assistant", keys::ASSISTANT_PREFIX.into_attribute())
             .set_exclusive_start_key(after.map(|id| keys::assistant(company, id)))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await?;
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        let page = query::page(assistants).await?;
         let more = page.last_evaluated_key.is_some();
         let read = |item| items::read::<AssistantItem>("assistant", item).and_then(Assistant::try_from);
         let found = page.items.unwrap_or_default().into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
@@ -342,7 +341,7 @@ impl Store {
         before: Option<u64>,
         limit: u32,
     ) -> Result<Vec<AssistantVersion>, StoreError> {
-        let page = self
+        let versions = self
             .client
             .query()
             .table_name(&self.tables.dialing)
@@ -352,9 +351,8 @@ impl Store {
             .expression_attribute_values(":version", keys::VERSION_PREFIX.into_attribute())
             .set_exclusive_start_key(before.map(|before| keys::assistant_version(id, before)))
             .scan_index_forward(false)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await?;
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        let page = query::page(versions).await?;
         let read =
             |item| items::read::<VersionItem>("assistant version", item).and_then(AssistantVersion::try_from);
         page.items.unwrap_or_default().into_iter().map(read).collect()

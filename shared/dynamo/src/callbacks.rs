@@ -7,8 +7,9 @@ use dialpool_domain::campaign::CampaignStatus;
 use dialpool_domain::contact::{Contact, ContactState};
 use dialpool_domain::event::{Aggregate, Cause, EventData};
 use dialpool_domain::retry::DoneReason;
-use dialpool_domain::{CampaignId, CompanyId, PhoneNumber, Timestamp, Usd};
+use dialpool_domain::{CampaignId, CompanyId, PhoneNumber, Timestamp};
 
+use crate::corrections::{LateTold, still_open};
 use crate::dialing::ROUNDS;
 use crate::items::ContactItem;
 use crate::transaction::{Transacted, Write};
@@ -72,7 +73,7 @@ impl Store {
             if !self.keep_open(cause, &campaign).await? {
                 return Ok(Promised::Over(campaign.campaign_status));
             }
-            let writes = self.promise_writes(cause, company, promise, &item, None)?;
+            let writes = self.promise_writes(cause, company, promise, &item, &LateTold::default())?;
             if let Transacted::Done = self.transact(writes).await? {
                 let promised = ContactItem {
                     due_at: Some(promise.due_at),
@@ -143,23 +144,18 @@ impl Store {
         Err(StoreError::Busy(format!("campaign {id} changed under {ROUNDS} attempts to open it again")))
     }
 
-    /// The writes that promise a callback to a contact as it was read, not on a call, of a campaign that is not over; the cost of
-    /// a call is added to that of the campaign in the same breath: an item is written once in a transaction.
+    /// The writes that promise a callback to a contact as it was read, not on a call, of a campaign that is not over; what was told
+    /// late of a call is added to the campaign's counters in the same breath: an item is written once in a transaction.
     pub(crate) fn promise_writes(
         &self,
         cause: &Cause,
         company: &CompanyId,
         promise: &Promise<'_>,
         contact: &ContactItem,
-        cost: Option<Usd>,
+        late: &LateTold,
     ) -> Result<Vec<Write>, StoreError> {
-        let key = keys::campaign(promise.campaign);
-        let goes_on = "campaign_status IN (:created, :running, :paused)";
-        let opened = u64::from(contact.done.is_some());
-        let campaign = Write::update(&self.tables.dialing, key, "ADD n_open :opened, cost_e4 :cost")
-            .when(goes_on)
-            .value(":opened", opened)
-            .value(":cost", cost.unwrap_or(Usd::ZERO).as_ten_thousandths());
+        let opened = i64::from(contact.done.is_some());
+        let campaign = still_open(late.count(&self.tables.dialing, promise.campaign, opened));
         let event = EventData::ContactCallbackPromised {
             lead: contact.lead_id.clone(),
             phone: promise.phone.clone(),
@@ -178,10 +174,7 @@ impl Store {
             .value(":version", contact.item_version)
             .value(":next", contact.item_version + 1)
             .value(":event", contact.n_events + 1),
-            campaign
-                .value(":created", CampaignStatus::Created.as_str())
-                .value(":running", CampaignStatus::Running.as_str())
-                .value(":paused", CampaignStatus::Paused.as_str()),
+            campaign,
             self.journal(
                 cause,
                 company,

@@ -13,13 +13,13 @@ use crate::batch::{KEYS_AT_ONCE, REQUESTS_AT_ONCE};
 use crate::campaigns::{calls_of, company_index};
 use crate::items::{CallItem, CampaignItem};
 use crate::transaction::{IntoAttribute, Item};
-use crate::{Store, StoreError, items};
+use crate::{Store, StoreError, items, query};
 
 /// What is read of a call in a list: all of `CallItem` but what was said, which may be more than all the rest a hundred times
 /// over. None of these is a reserved word.
 const WITHOUT_TRANSCRIPT: &str = "pk, call_id, company, campaign_id, lead_id, to_number, from_number, \
      provider_number_id, account, assignment_id, attempt, only_number, call_state, claimed_at, start_by, \
-     provider_call_id, legal_basis, withdrawn_at, check_at, check_shard, report_due, company_index, \
+     provider_call_id, legal_basis, withdrawn_at, check_at, check_shard, report_due, end_unknown, company_index, \
      campaign_index, created_at, item_version, report.outcome, report.ended_reason, report.started_at, \
      report.ended_at, report.cost, report.recording_url, report.summary, report.success_evaluation, \
      report.opted_out, report.opt_out_heard, report.callback";
@@ -132,7 +132,7 @@ impl Store {
             key.insert("created_at".to_owned(), at.into_attribute());
             key
         });
-        let page = self
+        let rows = self
             .client
             .query()
             .table_name(&self.tables.dialing)
@@ -142,9 +142,8 @@ impl Store {
             .expression_attribute_values(":partition", partition.into_attribute())
             .set_exclusive_start_key(from)
             .scan_index_forward(false)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await?;
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        let page = query::page(rows).await?;
         let more = page.last_evaluated_key.is_some();
         let keys: Vec<Item> = page
             .items

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use aws_sdk_dynamodb::operation::query::QueryOutput;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use dialpool_domain::assistant::AssistantUse;
 use dialpool_domain::campaign::{Campaign, CampaignCommand, CampaignStatus, Cap, NewCampaign, Progress};
 use dialpool_domain::contact::{Contact, ContactState, NewContact};
@@ -19,7 +21,7 @@ use crate::batch::{KEYS_AT_ONCE, REQUESTS_AT_ONCE};
 use crate::dialing::ROUNDS;
 use crate::items::{CampaignItem, ContactItem};
 use crate::transaction::{IntoAttribute, Item, Transacted, Write};
-use crate::{Store, StoreError, items, keys};
+use crate::{Store, StoreError, items, keys, query};
 
 /// A transaction has at most 100 writes: 98 contacts, the campaign and its event.
 const CONTACTS_AT_ONCE: usize = 98;
@@ -683,11 +685,14 @@ impl Store {
         campaign: &CampaignId,
         limit: u32,
     ) -> Result<Vec<PhoneNumber>, StoreError> {
-        let (mut due, longest) = tokio::try_join!(
-            self.due(("by_ahead", "ahead_due"), now, campaign, limit),
-            self.due(BY_DUE, now, campaign, limit),
-        )?;
-        for row in longest {
+        // That nobody goes ahead is the usual case, and hides nobody: they are among all that are due.
+        let ahead = async { Ok(self.due(BY_AHEAD, now, campaign, limit).send().await?) };
+        let (ahead, longest) = tokio::try_join!(ahead, query::page(self.due(BY_DUE, now, campaign, limit)))?;
+        let read = |page: QueryOutput| -> Result<Vec<DueRow>, StoreError> {
+            page.items.unwrap_or_default().into_iter().map(|item| items::read("contact", item)).collect()
+        };
+        let mut due = read(ahead)?;
+        for row in read(longest)? {
             if !due.iter().any(|ahead| ahead.sk == row.sk) {
                 due.push(row);
             }
@@ -705,19 +710,20 @@ impl Store {
         until: Timestamp,
         campaign: &CampaignId,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let due = self.due(BY_DUE, until, campaign, 1).await?;
-        Ok(due.first().and_then(|row| row.due_at))
+        let first = query::page(self.due(BY_DUE, until, campaign, 1)).await?.items.unwrap_or_default();
+        let first =
+            first.into_iter().next().map(|item| items::read::<DueRow>("contact", item)).transpose()?;
+        Ok(first.and_then(|row| row.due_at))
     }
 
-    async fn due(
+    fn due(
         &self,
         (index, moment): (&str, &str),
         now: Timestamp,
         campaign: &CampaignId,
         limit: u32,
-    ) -> Result<Vec<DueRow>, StoreError> {
-        let page = self
-            .client
+    ) -> QueryFluentBuilder {
+        self.client
             .query()
             .table_name(&self.tables.dialing)
             .index_name(index)
@@ -726,9 +732,6 @@ impl Store {
             .expression_attribute_values(":campaign", keys::campaign_partition(campaign).into_attribute())
             .expression_attribute_values(":now", now.into_attribute())
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await?;
-        page.items.unwrap_or_default().into_iter().map(|item| items::read("contact", item)).collect()
     }
 
     pub(crate) async fn contact_item(
@@ -765,7 +768,7 @@ impl Store {
         if self.campaign_item_of(company, campaign).await?.is_none() {
             return Ok(None);
         }
-        let page = self
+        let contacts = self
             .client
             .query()
             .table_name(&self.tables.dialing)
@@ -774,9 +777,8 @@ impl Store {
             .expression_attribute_values(":campaign", keys::campaign_partition(campaign).into_attribute())
             .expression_attribute_values(":contact", keys::CONTACT_PREFIX.into_attribute())
             .set_exclusive_start_key(after.map(|phone| keys::contact(campaign, phone)))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await?;
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        let page = query::page(contacts).await?;
         let more = page.last_evaluated_key.is_some();
         let contacts = page
             .items
@@ -904,19 +906,15 @@ impl Store {
     pub async fn running_campaigns(&self) -> Result<Vec<CampaignId>, StoreError> {
         let mut running = Vec::new();
         for shard in 0..keys::SHARDS {
-            let mut pages = self
+            let campaigns = self
                 .client
                 .query()
                 .table_name(&self.tables.dialing)
                 .index_name("by_running")
                 .key_condition_expression("running_shard = :shard")
-                .expression_attribute_values(":shard", keys::shard_name(shard).into_attribute())
-                .into_paginator()
-                .items()
-                .send();
-            while let Some(item) = pages.next().await {
-                running.extend(keys::campaign_of(&item?));
-            }
+                .expression_attribute_values(":shard", keys::shard_name(shard).into_attribute());
+            let found = query::swept(campaigns, usize::MAX).await?;
+            running.extend(found.iter().filter_map(keys::campaign_of));
         }
         Ok(running)
     }
@@ -926,6 +924,9 @@ impl Store {
 struct PhoneRow {
     e164: PhoneNumber,
 }
+
+/// The index of those that go ahead of the others, and its moment.
+const BY_AHEAD: (&str, &str) = ("by_ahead", "ahead_due");
 
 /// The index of all contacts that wait, and its moment.
 const BY_DUE: (&str, &str) = ("by_due", "due_at");

@@ -34,7 +34,7 @@ use crate::numbers::{NumberKeys, NumberWrite};
 use crate::people::Company;
 use crate::suppression::PhoneHasher;
 use crate::transaction::{IntoAttribute, Item, Transacted, Write};
-use crate::{Store, StoreError, items, keys};
+use crate::{Store, StoreError, items, keys, query};
 
 /// A call that changes under us this often is in a storm of reports.
 pub(crate) const ROUNDS: u32 = 16;
@@ -280,6 +280,7 @@ impl Store {
             check_at: Some(cause.at + FIRST_LOOK_AFTER),
             check_shard: Some(keys::shard(claim.call_id.as_str())),
             report_due: false,
+            end_unknown: false,
             company_index: company_index("CALL", company),
             campaign_index: calls_of(&claim.campaign.id),
             created_at: cause.at,
@@ -577,25 +578,25 @@ impl Store {
     }
 
     /// Notes that a call is being taken back, before the provider is asked to: whatever becomes of the answer, its end is known
-    /// for what it is. Answers whether it was noted before; `None`: it does not wait at the provider any more.
+    /// for what it is. Answers whether it is noted, now or before; if not, the call does not wait at the provider any more.
     ///
     /// # Errors
     /// When the store gives no answer; it can be repeated.
-    pub async fn begin_withdrawal(&self, now: Timestamp, id: &CallId) -> Result<Option<bool>, StoreError> {
+    pub async fn begin_withdrawal(&self, now: Timestamp, id: &CallId) -> Result<bool, StoreError> {
         for _round in 0..ROUNDS {
             let waits = |item: &CallItem| item.call_state == CallState::Accepted;
             let Some(item) = self.call_item(id).await?.filter(waits) else {
-                return Ok(None);
+                return Ok(false);
             };
             if item.withdrawn_at.is_some() {
-                return Ok(Some(true));
+                return Ok(true);
             }
             let write = Write::update(&self.tables.dialing, keys::call(id), "SET withdrawn_at = :now")
                 .when("item_version = :version AND attribute_not_exists(withdrawn_at)")
                 .value(":now", now)
                 .value(":version", item.item_version);
             if let Transacted::Done = self.transact(vec![write]).await? {
-                return Ok(Some(false));
+                return Ok(true);
             }
         }
         Err(StoreError::Busy(format!("{id} changed under {ROUNDS} attempts to take it back")))
@@ -652,21 +653,18 @@ impl Store {
     /// # Errors
     /// When the store gives no answer.
     pub async fn call_log(&self, id: &CallId) -> Result<Vec<LogEntry>, StoreError> {
-        let mut pages = self
+        let log = self
             .client
             .query()
             .table_name(&self.tables.dialing)
             .consistent_read(true)
             .key_condition_expression("pk = :call AND begins_with(sk, :entry)")
             .expression_attribute_values(":call", keys::call_partition(id).into_attribute())
-            .expression_attribute_values(":entry", keys::LOG_PREFIX.into_attribute())
-            .into_paginator()
-            .items()
-            .send();
+            .expression_attribute_values(":entry", keys::LOG_PREFIX.into_attribute());
         let mut entries: BTreeMap<String, LogEntry> = BTreeMap::new();
         let mut bytes = 0u64;
-        while let Some(item) = pages.next().await {
-            let part: LogItem = items::read("call log", item?)?;
+        for item in query::all(log, usize::MAX).await? {
+            let part: LogItem = items::read("call log", item)?;
             bytes += part.body.len() as u64;
             let more = !entries.contains_key(&part.entry);
             // A log of before there was a bound may be longer.
@@ -691,22 +689,18 @@ impl Store {
     pub async fn silent_calls(&self, now: Timestamp, limit: usize) -> Result<Vec<CallId>, StoreError> {
         let mut silent = Vec::new();
         for shard in 0..keys::SHARDS {
-            let mut pages = self
+            let calls = self
                 .client
                 .query()
                 .table_name(&self.tables.dialing)
                 .index_name("by_check")
                 .key_condition_expression("check_shard = :shard AND check_at <= :now")
                 .expression_attribute_values(":shard", keys::shard_name(shard).into_attribute())
-                .expression_attribute_values(":now", now.into_attribute())
-                .into_paginator()
-                .items()
-                .send();
-            while let Some(item) = pages.next().await {
-                silent.extend(keys::call_of(&item?));
-                if silent.len() == limit {
-                    return Ok(silent);
-                }
+                .expression_attribute_values(":now", now.into_attribute());
+            let found = query::swept(calls, limit - silent.len()).await?;
+            silent.extend(found.iter().filter_map(keys::call_of));
+            if silent.len() >= limit {
+                break;
             }
         }
         Ok(silent)
@@ -820,6 +814,7 @@ impl From<CallItem> for Call {
             legal_basis: item.legal_basis,
             report: item.report,
             report_due: item.report_due,
+            withdrawn: item.withdrawn_at.is_some(),
             version: item.item_version,
         }
     }

@@ -389,6 +389,9 @@ pub(crate) struct CallItem {
     /// The call is over, and the provider has more to say of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) report_due: bool,
+    /// It was in progress, and how it ended was not learned: a report that tells it is the last word.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) end_unknown: bool,
     /// Files the call among those of its company, and of its campaign.
     pub(crate) company_index: String,
     pub(crate) campaign_index: String,

@@ -8,7 +8,7 @@ use dialpool_domain::CompanyId;
 use dialpool_domain::event::{Aggregate, Cause, Event, EventData};
 
 use crate::transaction::{IntoAttribute, Write};
-use crate::{Store, StoreError, items, keys};
+use crate::{Store, StoreError, items, keys, query};
 
 impl Store {
     /// The write that puts an event into the journal. It is refused when the aggregate has that event already.
@@ -34,7 +34,7 @@ impl Store {
         company: &CompanyId,
         aggregate: &Aggregate,
     ) -> Result<Vec<Event>, StoreError> {
-        let mut pages = self
+        let events = self
             .client
             .query()
             .table_name(&self.tables.journal)
@@ -44,15 +44,9 @@ impl Store {
                 ":pk",
                 keys::journal_partition(company, &aggregate.key()).into_attribute(),
             )
-            .expression_attribute_values(":event", keys::EVENT_PREFIX.into_attribute())
-            .into_paginator()
-            .items()
-            .send();
-        let mut events = Vec::new();
-        while let Some(item) = pages.next().await {
-            events.push(items::read("event", item?)?);
-        }
-        Ok(events)
+            .expression_attribute_values(":event", keys::EVENT_PREFIX.into_attribute());
+        let found = query::all(events, usize::MAX).await?;
+        found.into_iter().map(|item| items::read("event", item)).collect()
     }
 }
 

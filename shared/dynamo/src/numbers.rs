@@ -17,7 +17,7 @@ use crate::dialing::ROUNDS;
 use crate::items::{AssignmentItem, NumberItem};
 use crate::people::Company;
 use crate::transaction::{IntoAttribute, Item, Transacted, Write};
-use crate::{Store, StoreError, items, keys};
+use crate::{Store, StoreError, items, keys, query};
 
 /// What reports call a day.
 const DAY: Duration = Duration::from_hours(24);
@@ -615,7 +615,7 @@ impl Store {
         after: Option<&PhoneNumber>,
         limit: u32,
     ) -> Result<(Vec<NumberItem>, Option<PhoneNumber>), StoreError> {
-        let page = self
+        let numbers = self
             .client
             .query()
             .table_name(&self.tables.pool)
@@ -624,9 +624,8 @@ impl Store {
             .expression_attribute_values(":pool", keys::pool(company).into_attribute())
             .expression_attribute_values(":number", keys::NUMBER_PREFIX.into_attribute())
             .set_exclusive_start_key(after.map(|number| keys::number(company, number)))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await?;
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        let page = query::page(numbers).await?;
         let more = page.last_evaluated_key.is_some();
         let items = page.items.unwrap_or_default().into_iter().map(|item| items::read("number", item));
         let items = items.collect::<Result<Vec<NumberItem>, _>>()?;

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::lines::Lines;
 use crate::transaction::{IntoAttribute, Transacted, Write};
-use crate::{Store, StoreError, items, keys};
+use crate::{Store, StoreError, items, keys, query};
 
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,7 +150,7 @@ impl Store {
         after: Option<&CompanyId>,
         limit: i32,
     ) -> Result<(Vec<Company>, Option<CompanyId>), StoreError> {
-        let page = self
+        let companies = self
             .client
             .query()
             .table_name(&self.tables.people)
@@ -158,9 +158,8 @@ impl Store {
             .key_condition_expression("pk = :companies")
             .expression_attribute_values(":companies", keys::COMPANIES.into_attribute())
             .set_exclusive_start_key(after.map(keys::listed_company))
-            .limit(limit)
-            .send()
-            .await?;
+            .limit(limit);
+        let page = query::page(companies).await?;
         let next = page.last_evaluated_key.as_ref().and_then(keys::company_of);
         let mut companies = Vec::new();
         for item in page.items.unwrap_or_default() {

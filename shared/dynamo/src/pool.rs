@@ -10,6 +10,8 @@
 //! had expired without anybody writing it down, the same transaction closes that one. Refused because somebody was
 //! faster: the next of the candidates; when they run out, read again.
 //!
+//! Where nothing is free the pool is read twice before that is the answer (`query`).
+//!
 //! **Contention.** Leads that come together must not all want the oldest number. The first choice is spread over the
 //! oldest candidates by a hash of the lead; how widely follows what was lost lately: a lone caller gets the exact order,
 //! a crowd a window of up to [`WINDOW`] numbers.
@@ -36,7 +38,7 @@ use crate::items::{AssignmentItem, CandidateItem, HoldItem, NumberItem};
 use crate::numbers::{NumberKeys, NumberWrite};
 use crate::people::Company;
 use crate::transaction::{IntoAttribute, Item, Transacted, Write};
-use crate::{Store, StoreError, items, keys};
+use crate::{Store, StoreError, items, keys, query};
 
 /// The most candidates that one read brings.
 const WINDOW: u32 = 400;
@@ -212,7 +214,8 @@ async fn read_until_served(
         }
         from = page.last_evaluated_key;
         let serves = numbers.iter().any(|item| item.can_serve(now, request));
-        let seen_all = numbers.last().is_none_or(|last| last.available_at > now);
+        // A page with nothing in it is not the end: what is behind it may be there.
+        let seen_all = numbers.last().is_some_and(|last| last.available_at > now);
         if serves || seen_all || from.is_none() {
             return Ok(numbers);
         }
@@ -243,7 +246,7 @@ impl Store {
     /// # Errors
     /// When the store gives no answer; the number may be held then, and asking again tells.
     pub async fn assign(&self, cause: &Cause, request: &Request) -> Result<Assigned, StoreError> {
-        let mut losses = 0;
+        let (mut losses, mut nothing_before) = (0, None);
         for _round in 0..ROUNDS {
             let mut seen = self.read_pool(cause.at, request).await?;
             if let Some(hold) = seen.hold.as_ref().and_then(|item| item.hold(request)) {
@@ -255,11 +258,19 @@ impl Store {
                 continue;
             }
             if seen.candidates.is_empty() {
-                return Ok(match seen.next {
+                // Queries show nothing now and then although something is there (`query`): nobody is sent away by one reading.
+                if request.only.is_none() && nothing_before.is_none() {
+                    nothing_before = Some(seen.next);
+                    query::pause().await;
+                    continue;
+                }
+                let either = [seen.next, nothing_before.flatten()].into_iter().flatten();
+                return Ok(match either.min_by_key(|(next_at, _)| *next_at) {
                     Some((next_at, false)) => Assigned::AtLimit { next_at },
                     next => Assigned::Exhausted { next_at: next.map(|(next_at, _)| next_at) },
                 });
             }
+            nothing_before = None;
             let mut former = match request.only {
                 Some(_) => None,
                 None => self.former_number(cause.at, request, seen.hold.as_ref()).await?,
@@ -963,22 +974,18 @@ impl Store {
     ) -> Result<Vec<(CompanyId, AssignmentId)>, StoreError> {
         let mut expired = Vec::new();
         for shard in 0..keys::SHARDS {
-            let mut pages = self
+            let holds = self
                 .client
                 .query()
                 .table_name(&self.tables.pool)
                 .index_name("by_release")
                 .key_condition_expression("release_shard = :shard AND release_at <= :over")
                 .expression_attribute_values(":shard", keys::shard_name(shard).into_attribute())
-                .expression_attribute_values(":over", (now - CLOCK_SKEW).into_attribute())
-                .into_paginator()
-                .items()
-                .send();
-            while let Some(item) = pages.next().await {
-                expired.extend(keys::hold_of(&item?));
-                if expired.len() == limit {
-                    return Ok(expired);
-                }
+                .expression_attribute_values(":over", (now - CLOCK_SKEW).into_attribute());
+            let found = query::swept(holds, limit - expired.len()).await?;
+            expired.extend(found.iter().filter_map(keys::hold_of));
+            if expired.len() >= limit {
+                break;
             }
         }
         Ok(expired)

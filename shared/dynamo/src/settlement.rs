@@ -2,7 +2,7 @@
 //!
 //! One transaction, conditional on the call as it was read: the call is over, its slots are free, the campaign's counters
 //! know it, the contact is due again or done, the number rests, the hold is kept, extended or released, and the events
-//! say so. Whatever is reported later is merged; it cannot end the call a second time.
+//! say so. Whatever is reported later is merged; it cannot end the call a second time (`corrections`).
 //!
 //! An opt-out goes first and alone: it must hold even when the rest has to be repeated.
 
@@ -14,18 +14,21 @@ use dialpool_domain::event::{Aggregate, CallOver, Cause, EventData};
 use dialpool_domain::outcome::{Outcome, carrier_refused, number_used_up};
 use dialpool_domain::pool::{AFTER_APPOINTMENT, ReleaseReason};
 use dialpool_domain::retry::{self, DoneReason, HoldAfter, Next};
+use dialpool_domain::task::{Task, TaskKind};
 use dialpool_domain::time::Duration;
 use dialpool_domain::usage::OverCall;
 use dialpool_domain::{CallId, Timestamp, Usd};
 use tracing::error;
 
 use crate::callbacks::Promise;
+use crate::corrections::LateTold;
 use crate::dialing::{ROUNDS, other_call};
 use crate::items::{AssignmentItem, CallItem, ContactItem, NumberItem, PersonItem};
 use crate::numbers::{NumberKeys, NumberWrite};
 use crate::people::Company;
 use crate::pool::{Changed, Over};
 use crate::suppression::{PhoneHasher, Suppressed};
+use crate::tasks::TaskAdded;
 use crate::transaction::{Transacted, Write};
 use crate::{Store, StoreError, items, keys};
 
@@ -74,7 +77,7 @@ pub enum Ended {
         /// The id that is known.
         known: String,
     },
-    /// It was to be ended only if it had not begun, and it had.
+    /// It was to be ended only as it stood, and it had gone on.
     GoesOn,
     /// There is no such call.
     NotFound,
@@ -103,6 +106,8 @@ struct Consequences {
     attempts: Vec<i64>,
     provider_failures: u32,
     cost: Option<Usd>,
+    /// Somebody was on the line, and how that ended was not told.
+    end_unknown: bool,
 }
 
 impl Store {
@@ -114,16 +119,18 @@ impl Store {
         self.end_call_in(cause, settlement, |_| true).await
     }
 
-    /// Ends a call that was taken back before it began. One that began after all stays as it is: its own end is told.
+    /// Ends a call that is in one of these states still: what was concluded of it, that it was taken back or is not there, holds of no
+    /// other. One of which news came meanwhile goes on.
     ///
     /// # Errors
     /// When the store gives no answer; it must be repeated until it does.
-    pub async fn end_withdrawn(
+    pub async fn end_call_while(
         &self,
+        states: &[CallState],
         cause: &Cause,
         settlement: &Settlement<'_>,
     ) -> Result<Ended, StoreError> {
-        self.end_call_in(cause, settlement, |state| state == CallState::Accepted).await
+        self.end_call_in(cause, settlement, |state| states.contains(&state)).await
     }
 
     async fn end_call_in(
@@ -206,6 +213,17 @@ impl Store {
         let report = around.call.report.clone().completed_by(settlement.report.clone());
         let ended_at = report.ended_at.unwrap_or(cause.at).min(cause.at).max(around.call.claimed_at);
         let consequences = consequences(&around, settlement, &report, cause.at);
+        if consequences.end_unknown {
+            // Before the contact is done for it: after a crash between the two the repetition finds the task there.
+            let call = &around.call;
+            let task = Task {
+                lead: Some(call.lead_id.clone()),
+                call_id: Some(call.call_id.clone()),
+                campaign_id: Some(call.campaign_id.clone()),
+                ..Task::new(&call.company, TaskKind::CallEndUnknown, call.call_id.as_str(), cause.at)
+            };
+            let _: TaskAdded = self.add_task(cause, &task).await?;
+        }
         let report = CallReport { outcome: Some(consequences.outcome), ended_at: Some(ended_at), ..report };
 
         let mut writes = self.over_writes(cause, &around, settlement, &report, &consequences)?;
@@ -249,6 +267,9 @@ impl Store {
         if settlement.provider_call_id.is_some() {
             expression.push_str(", provider_call_id = :provider");
         }
+        if consequences.end_unknown {
+            expression.push_str(", end_unknown = :unknown");
+        }
         match settlement.told {
             Told::All => expression.push_str(" REMOVE check_at, check_shard"),
             Told::End => expression.push_str(", check_at = :report_by, report_due = :due"),
@@ -261,6 +282,9 @@ impl Store {
             .value(":version", call.item_version);
         if let Some(provider_call_id) = settlement.provider_call_id {
             over = over.value(":provider", provider_call_id);
+        }
+        if consequences.end_unknown {
+            over = over.value(":unknown", AttributeValue::Bool(true));
         }
         if settlement.told == Told::End {
             over =
@@ -513,27 +537,37 @@ impl Store {
         settlement: &Settlement<'_>,
     ) -> Result<Option<Ended>, StoreError> {
         let known = &call.report;
-        let merged = known.clone().completed_by(settlement.report.clone());
         let told_now = settlement.told == Told::All && call.report_due;
-        if merged == *known && !told_now {
+        // How it ended was not known: who says it first is right.
+        let outcome = settlement.report.outcome.filter(|_| call.end_unknown);
+        let merged = match outcome {
+            None => known.clone().completed_by(settlement.report.clone()),
+            Some(_) => {
+                let before =
+                    CallReport { outcome: None, ended_reason: None, ended_at: None, ..known.clone() };
+                let merged = before.completed_by(settlement.report.clone());
+                CallReport { ended_at: merged.ended_at.or(known.ended_at), ..merged }
+            }
+        };
+        if merged == *known && !told_now && outcome.is_none() {
             return Ok(Some(Ended::AlreadyOver(Box::new(call.into()))));
         }
         let new_cost = if known.cost.is_none() { merged.cost } else { None };
+        let call_state = if outcome.is_some() { settlement.state } else { call.call_state };
+        let mut expression = "SET report = :report, item_version = :next, call_state = :state".to_owned();
+        expression.push_str(match (settlement.told, outcome) {
+            (Told::All, None) => " REMOVE report_due, check_at, check_shard",
+            (Told::All, Some(_)) => " REMOVE report_due, check_at, check_shard, end_unknown",
+            (Told::End, None) => "",
+            (Told::End, Some(_)) => " REMOVE end_unknown",
+        });
         let mut writes = vec![
-            Write::update(
-                &self.tables.dialing,
-                keys::call(&call.call_id),
-                match settlement.told {
-                    Told::All => {
-                        "SET report = :report, item_version = :next REMOVE report_due, check_at, check_shard"
-                    }
-                    Told::End => "SET report = :report, item_version = :next",
-                },
-            )
-            .when("item_version = :version")
-            .value(":report", items::attribute("call", &merged)?)
-            .value(":next", call.item_version + 1)
-            .value(":version", call.item_version),
+            Write::update(&self.tables.dialing, keys::call(&call.call_id), expression)
+                .when("item_version = :version")
+                .value(":state", call_state.as_str())
+                .value(":report", items::attribute("call", &merged)?)
+                .value(":next", call.item_version + 1)
+                .value(":version", call.item_version),
             self.journal(
                 cause,
                 &call.company,
@@ -547,25 +581,28 @@ impl Store {
                     } else {
                         None
                     },
+                    outcome,
                 },
             )?,
         ];
+        let late = LateTold { cost: new_cost, outcome };
         let promised = if known.callback.is_none() && merged.callback.is_some() {
-            self.late_promise(cause, &call, &merged, new_cost).await?
+            self.late_promise(cause, &call, &merged, &late).await?
         } else {
             None
         };
         if let Some(promised) = promised {
             writes.extend(promised);
-        } else if let Some(cost) = new_cost {
-            let campaign = keys::campaign(&call.campaign_id);
-            let add = Write::update(&self.tables.dialing, campaign, "ADD cost_e4 :cost");
-            writes.push(add.value(":cost", cost.as_ten_thousandths()));
+        } else if outcome.is_some() {
+            writes.extend(self.corrected(cause, &call, &late, merged.opted_out).await?);
+        } else if !late.is_nothing() {
+            writes.push(late.count(&self.tables.dialing, &call.campaign_id, 0));
         }
         Ok(match self.transact(writes).await? {
             Transacted::Refused(_) => None,
             Transacted::Done => {
-                let call = CallItem { report: merged, item_version: call.item_version + 1, ..call };
+                let item_version = call.item_version + 1;
+                let call = CallItem { report: merged, call_state, item_version, ..call };
                 Some(Ended::AlreadyOver(Box::new(call.into())))
             }
         })
@@ -578,7 +615,7 @@ impl Store {
         cause: &Cause,
         call: &CallItem,
         report: &CallReport,
-        cost: Option<Usd>,
+        late: &LateTold,
     ) -> Result<Option<Vec<Write>>, StoreError> {
         let (campaign, contact) = tokio::try_join!(
             self.campaign_item(&call.campaign_id),
@@ -601,7 +638,7 @@ impl Store {
             return Ok(None);
         }
         let promise = Promise { campaign: &call.campaign_id, phone: &call.to_number, at, due_at: at };
-        self.promise_writes(cause, &call.company, &promise, &contact, cost).map(Some)
+        self.promise_writes(cause, &call.company, &promise, &contact, late).map(Some)
     }
 }
 
@@ -661,6 +698,19 @@ fn consequences(
         CallState::Ringing if taken_back => Outcome::NoAnswer,
         _ => outcome,
     };
+    // From the answer on, what nobody tells the end of is for a person: the one called may have been reached.
+    let in_progress = around.call.call_state == CallState::InProgress || around.call.answered_at.is_some();
+    let told = match settlement.state {
+        CallState::Failed | CallState::Canceled => true,
+        CallState::Intent
+        | CallState::Unknown
+        | CallState::Accepted
+        | CallState::Ringing
+        | CallState::InProgress
+        | CallState::Ended
+        | CallState::TimedOut => report.outcome.is_some(),
+    };
+    let end_unknown = in_progress && !told;
     let mut attempts = around.contact.attempts.clone();
     if !outcome.counts() {
         attempts.pop();
@@ -685,6 +735,8 @@ fn consequences(
         (Next::Done(DoneReason::Suppressed), None)
     } else if let Some(at) = asked {
         (Next::At(at), Some(at))
+    } else if end_unknown {
+        (Next::Done(DoneReason::EndUnknown), None)
     } else if let Some((promised_for, wait_min)) = owed {
         (Next::At(now + Duration::from_mins(wait_min.into())), Some(promised_for))
     } else {
@@ -699,6 +751,7 @@ fn consequences(
         attempts,
         provider_failures,
         cost: report.cost,
+        end_unknown,
     }
 }
 
@@ -723,7 +776,8 @@ fn hold_after(next: Next, now: Timestamp, around: &Around) -> HoldAfter {
     }
 }
 
-fn counter(outcome: Outcome) -> &'static str {
+/// The counter of a campaign that counts calls with this outcome.
+pub(crate) fn counter(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Answered => "n_answered",
         Outcome::NoAnswer => "n_no_answer",

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pool::{Assigned, Request};
 use crate::transaction::{IntoAttribute, Transacted, Write};
-use crate::{Store, StoreError, items, keys};
+use crate::{Store, StoreError, items, keys, query};
 
 /// The most leads that one run serves.
 const SERVED_AT_ONCE: i32 = 50;
@@ -92,16 +92,15 @@ impl Store {
     /// # Errors
     /// When the store gives no answer.
     pub async fn waiting(&self, company: &CompanyId, most: i32) -> Result<Vec<Waiting>, StoreError> {
-        let page = self
+        let waiting = self
             .client
             .query()
             .table_name(&self.tables.pool)
             .consistent_read(true)
             .key_condition_expression("pk = :waiting")
             .expression_attribute_values(":waiting", keys::waiting_partition(company).into_attribute())
-            .limit(most)
-            .send()
-            .await?;
+            .limit(most);
+        let page = query::page(waiting).await?;
         page.items.unwrap_or_default().into_iter().map(|item| items::read("waiting", item)).collect()
     }
 
@@ -135,20 +134,14 @@ impl Store {
         struct Item {
             company: CompanyId,
         }
-        let mut pages = self
+        let companies = self
             .client
             .query()
             .table_name(&self.tables.pool)
             .key_condition_expression("pk = :partition")
-            .expression_attribute_values(":partition", partition.into_attribute())
-            .into_paginator()
-            .items()
-            .send();
-        let mut companies = Vec::new();
-        while let Some(item) = pages.next().await {
-            companies.push(items::read::<Item>("company", item?)?.company);
-        }
-        Ok(companies)
+            .expression_attribute_values(":partition", partition.into_attribute());
+        let found = query::swept(companies, usize::MAX).await?;
+        found.into_iter().map(|item| Ok(items::read::<Item>("company", item)?.company)).collect()
     }
 
     /// Gives numbers to those who wait, in the order in which they came, until none is left of either. Answers how many

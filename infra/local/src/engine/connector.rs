@@ -42,12 +42,25 @@ pub enum Fault {
     Lost,
     /// It is carried out, but the client sees a connection error.
     AnswerLost,
+    /// It is carried out at once, and the answer comes this much later: until then a transaction is under way.
+    AnswerLate(Duration),
+    /// What a query of DynamoDB finds is not all there: its isolation from transactions is read-committed.
+    Hides(Hidden),
     /// It is not carried out, and this is the answer: status and JSON body.
     Refused(u16, String),
     /// The process that sends it dies before it arrives.
     CrashBefore,
     /// The process that sent it dies after it was carried out, before the answer arrives.
     CrashAfter,
+}
+
+/// What a query does not find although it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hidden {
+    /// Everything.
+    All,
+    /// Of the items that transactions under way write, those that this draw falls on.
+    UnderWay(u64),
 }
 
 /// Decides for each request what goes wrong with it.
@@ -127,8 +140,18 @@ impl Connector {
         let metered = Metered::begin();
         let asked = metered.as_ref().filter(|_| service == "DynamoDB").map(|metered| metered.ask(body));
         let body = asked.as_deref().unwrap_or(body);
+        let _under_way = (operation == "TransactWriteItems").then(|| self.engine.under_way.begin(body));
         let answer = match fault {
             Fault::None => self.engine.answer(target, body).await,
+            Fault::AnswerLate(late) => {
+                let answer = self.engine.answer(target, body).await;
+                tokio::time::sleep(late).await;
+                answer
+            }
+            Fault::Hides(hidden) => {
+                let answer = self.engine.answer(target, body).await;
+                if operation == "Query" { self.engine.under_way.hide(hidden, body, answer) } else { answer }
+            }
             Fault::Delay(delay) => {
                 tokio::time::sleep(delay).await;
                 self.engine.answer(target, body).await

@@ -10,6 +10,7 @@ mod eventbridge;
 mod meter;
 mod sqs;
 mod state;
+mod under_way;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,7 +29,7 @@ use dynoxide::Database;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-pub use connector::{Crashed, Fault, Intercept, WireRequest, run_invocation};
+pub use connector::{Crashed, Fault, Hidden, Intercept, WireRequest, run_invocation};
 pub use eventbridge::BusEvent;
 pub use meter::{Cost, metered};
 pub use sqs::{Depth, Received};
@@ -37,6 +38,7 @@ pub use state::StateTable;
 use self::dynamodb::{DynamoDb, Remote};
 use self::eventbridge::EventBridge;
 use self::sqs::Sqs;
+use self::under_way::UnderWay;
 use crate::template::{Table, Template};
 
 /// The services. Cheap to clone.
@@ -49,6 +51,7 @@ pub struct Engine {
     /// Counts the writes, so that whoever follows a stream knows when to look.
     writes: watch::Sender<u64>,
     requests: Arc<Mutex<BTreeMap<String, u64>>>,
+    under_way: UnderWay,
 }
 
 /// An answer on the wire.
@@ -109,6 +112,7 @@ impl Engine {
             state,
             writes: watch::Sender::new(0),
             requests: Arc::default(),
+            under_way: UnderWay::default(),
         })
     }
 

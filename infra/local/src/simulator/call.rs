@@ -140,9 +140,10 @@ impl Call {
     /// A call that is made at `now`: everything that will happen to it is settled here.
     pub(super) fn new(config: &Config, id: String, order: Order, script: Script, now: Timestamp) -> Self {
         let starts_at = order.earliest_at.map_or(now, |earliest| earliest.max(now));
-        let dialed_at = starts_at + config.queue_time + script::dialing(config, &id);
-        // The provider starts a call within its plan or not at all; accepted in time, it starts in time.
-        let dialed_at = order.latest_at.map_or(dialed_at, |latest| dialed_at.min(latest));
+        // The provider starts a call within its plan or not at all; accepted in time, it starts in time. It rings a little later.
+        let started_at = starts_at + config.queue_time;
+        let started_at = order.latest_at.map_or(started_at, |latest| started_at.min(latest));
+        let dialed_at = started_at + script::dialing(config, &id);
         let ringing_at = script.ending.rings().then_some(dialed_at);
         let rung_at = ringing_at.map_or(dialed_at, |ringing| ringing + script.ring);
         let (answered_at, ended_at) = match script.ending.talk() {
@@ -246,6 +247,11 @@ impl Call {
         } else {
             "scheduled"
         }
+    }
+
+    /// Whether the provider shows the call: it is behind itself for a moment.
+    pub(super) fn is_seen(&self, config: &Config, now: Timestamp) -> bool {
+        self.created_at + config.lag <= now
     }
 
     /// The number called.
@@ -386,6 +392,7 @@ impl Call {
             customer: self.customer.clone(),
             phone_number_id: self.asked("phoneNumberId").unwrap_or_default().to_owned(),
             created_at: self.created_at,
+            ringing_at: self.ringing_at.filter(|ringing| *ringing <= now),
             answered_at: self.answered_at.filter(|answered| *answered <= now),
             ended_at: over.then_some(self.ended_at),
             ended_reason: over.then(|| self.ended_reason.clone()),

@@ -72,6 +72,8 @@ pub struct Config {
     pub ring: Duration,
     /// How long an accepted call waits before it is dialed.
     pub queue_time: Duration,
+    /// How long a call that was made is not to be seen: asked for, listed or deleted, it is not there.
+    pub lag: Duration,
     /// How long a request to make a call takes on average, within half of it around.
     pub latency: Duration,
     /// Talks in which the person asks not to be called again.
@@ -119,6 +121,7 @@ impl Default for Config {
             mean_call: Duration::from_secs(45),
             ring: Duration::from_secs(8),
             queue_time: Duration::ZERO,
+            lag: Duration::ZERO,
             latency: Duration::from_millis(120),
             opt_out_rate: 0.04,
             callback_rate: 0.0,
@@ -187,6 +190,8 @@ pub struct LedgerEntry {
     pub phone_number_id: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it began to ring, if that has happened.
+    pub ringing_at: Option<Timestamp>,
     /// When a person or a machine answered, if that has happened.
     pub answered_at: Option<Timestamp>,
     /// When it ended, if it has.
@@ -422,7 +427,7 @@ impl Inner {
         let state = &mut *guard;
         let place = *state.places.get(id)?;
         let call = &mut state.calls[place];
-        if call.erased {
+        if call.erased || !call.is_seen(&self.config, now) {
             return None;
         }
         state.ends.remove(&(call.ended_at, place));

@@ -206,7 +206,8 @@ fn moment(request: &Map<String, Value>, property: &str, messages: &mut Vec<Strin
 async fn get_call(State(simulator): State<Simulator>, Path(id): Path<String>) -> Answer {
     let now = simulator.0.clock.now();
     let state = simulator.0.state();
-    let call = state.places.get(&id).map(|place| &state.calls[*place]).filter(|call| !call.erased);
+    let call = state.places.get(&id).map(|place| &state.calls[*place]);
+    let call = call.filter(|call| !call.erased && call.is_seen(&simulator.0.config, now));
     call.map_or_else(not_found, |call| (StatusCode::OK, Json(call.shown(now))))
 }
 
@@ -278,7 +279,8 @@ impl Filter {
 async fn list_calls(State(simulator): State<Simulator>, filter: Filter) -> Answer {
     let now = simulator.0.clock.now();
     let state = simulator.0.state();
-    let newest_first = state.calls.iter().rev().filter(|call| !call.erased && filter.fits(call));
+    let shown = |call: &&Call| !call.erased && call.is_seen(&simulator.0.config, now);
+    let newest_first = state.calls.iter().rev().filter(shown).filter(|call| filter.fits(call));
     (StatusCode::OK, Json(newest_first.take(filter.limit).map(|call| call.shown(now)).collect()))
 }
 

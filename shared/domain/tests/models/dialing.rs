@@ -9,7 +9,11 @@
 //! may come at any moment at which it finds something to do. A request that never arrives at the provider and one that is
 //! refused without the answer arriving here are the same thing.
 //!
-//! Simplified: a call that was never placed is tried once more, not for ever; the other outcomes end the contact. Questions
+//! A call may be taken back while it waits at the provider, by two invocations at once, and the person is to be called again then.
+//! The provider may be behind itself: what it took is not to be seen until [`Action::Appears`], at the latest when absence proves.
+//!
+//! Simplified: only a call that may be taken back waits at the provider before it begins.
+//! Also, a call that was never placed is tried once more, not for ever; the other outcomes end the contact. Questions
 //! whose answer changes nothing are not asked. Within `START_WITHIN` a request may be sent at any moment, not only within
 //! `SEND_WITHIN`.
 
@@ -56,6 +60,10 @@ enum Defect {
     UnclearIsSentAgain,
     /// A call that the provider does not know was never placed, however young it is.
     AbsenceProvesAtOnce,
+    /// To who takes a call back that is being taken back already, its absence is proof.
+    SecondWithdrawalTakesAbsenceAsProof,
+    /// A call that was taken back is ended whether or not it has begun.
+    WithdrawalEndsWhatBegan,
     /// How old the call is, is taken when the provider's answer is here, not when it was asked.
     AgeTakenAfterAnswer,
     /// The request does not say until when the call may be started.
@@ -102,8 +110,12 @@ enum AtProvider {
     /// The request is on its way.
     Requested,
     Refused,
+    /// The provider has the call and has not begun it.
+    Waits,
     Live,
     Over,
+    /// Deleted before it began.
+    Deleted,
 }
 
 /// How a call ended.
@@ -121,7 +133,11 @@ struct Call {
     at_provider: AtProvider,
     /// Whether end-of-call reports are on their way, any number of them.
     reported: bool,
-    /// Calls that the provider ever had for it.
+    /// Whether the provider shows what it has.
+    seen: bool,
+    /// Whether it is being taken back.
+    withdrawn: bool,
+    /// Calls that ever rang for it.
     placed: u8,
     /// How often its end was applied.
     ended: u8,
@@ -183,6 +199,19 @@ enum Invocation {
         found: AtProvider,
         age: Age,
     },
+    /// `CallDispatcher::withdraw`: the call is marked as being taken back; before the provider is asked to delete it.
+    Withdrawing {
+        call: CallId,
+        /// Whether it was marked before.
+        again: bool,
+    },
+    /// The provider deleted the call, or answered what it is instead; `Nothing`: it is not there.
+    Withdrew {
+        call: CallId,
+        found: AtProvider,
+        again: bool,
+        age: Age,
+    },
     /// `Store::move_call`, the call read; before the transaction.
     MoveRead {
         call: CallId,
@@ -208,6 +237,8 @@ enum Event {
     OptedOut,
     /// Somebody will release the number, perhaps during a call.
     ReleaseByHand,
+    /// The campaign was paused and runs again: its call is to be taken back, and the contact to be called then.
+    TakenBack,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -228,6 +259,12 @@ enum Action {
     DialJob(ContactId),
     /// A settle job reads that the call is not over, and asks the provider.
     SettleJob(CallId),
+    /// A job takes a call back, and marks it.
+    WithdrawJob(CallId),
+    /// The provider shows what it has.
+    Appears(CallId),
+    /// The provider begins a call that waited.
+    Begin(CallId),
     /// The inbox worker takes an end-of-call report, and reads the call.
     Webhook(CallId),
     /// From now on no end-of-call report arrives.
@@ -259,6 +296,11 @@ impl State {
         contact == EVENTFUL && self.event == Event::OptedOut
     }
 
+    /// Whether a call waits at the provider before it begins, and is taken back there.
+    fn may_be_taken_back(&self, call: CallId) -> bool {
+        self.event == Event::TakenBack && call == 0
+    }
+
     fn lines_in_use(&self) -> usize {
         self.slots.iter().filter(|taken| **taken).count()
     }
@@ -287,8 +329,9 @@ impl State {
             if call.state == CallState::Over {
                 // Further reports are merged, and end nothing.
                 call.reported = false;
-                if matches!(call.at_provider, AtProvider::Refused | AtProvider::Over) {
+                if matches!(call.at_provider, AtProvider::Refused | AtProvider::Over | AtProvider::Deleted) {
                     (call.at_provider, call.age) = (AtProvider::Over, Age::Proving);
+                    (call.seen, call.withdrawn) = (true, false);
                 }
             }
         }
@@ -325,8 +368,13 @@ impl Dialing {
         match call.at_provider {
             _ if call.state == CallState::Over => false,
             AtProvider::Over => true,
-            AtProvider::Live => call.state < CallState::Accepted,
-            AtProvider::Nothing | AtProvider::Requested | AtProvider::Refused => {
+            AtProvider::Waits | AtProvider::Live if call.seen => call.state < CallState::Accepted,
+            AtProvider::Nothing
+            | AtProvider::Requested
+            | AtProvider::Refused
+            | AtProvider::Waits
+            | AtProvider::Live
+            | AtProvider::Deleted => {
                 let early = [Defect::AbsenceProvesAtOnce, Defect::AgeTakenAfterAnswer];
                 call.age == Age::Proving || early.contains(&self.defect)
             }
@@ -374,6 +422,8 @@ impl Dialing {
             age: Age::Startable,
             at_provider: AtProvider::Nothing,
             reported: false,
+            seen: true,
+            withdrawn: false,
             placed: 0,
             ended: 0,
             freed: 0,
@@ -443,12 +493,14 @@ impl Dialing {
             Invocation::Requested { call } => match state.calls[call]?.at_provider {
                 AtProvider::Nothing | AtProvider::Requested => return None,
                 AtProvider::Refused => state.read_to_end(call, Outcome::ProviderFailed),
-                AtProvider::Live | AtProvider::Over => state.read_to_move(call, CallState::Accepted),
+                AtProvider::Waits | AtProvider::Live | AtProvider::Over | AtProvider::Deleted => {
+                    state.read_to_move(call, CallState::Accepted)
+                }
             },
             Invocation::Asked { call, found, age } => match found {
                 AtProvider::Over => state.read_to_end(call, Outcome::Reached),
-                AtProvider::Live => state.read_to_move(call, CallState::Accepted),
-                AtProvider::Nothing | AtProvider::Requested | AtProvider::Refused => {
+                AtProvider::Waits | AtProvider::Live => state.read_to_move(call, CallState::Accepted),
+                AtProvider::Nothing | AtProvider::Requested | AtProvider::Refused | AtProvider::Deleted => {
                     let age = match self.defect {
                         Defect::AbsenceProvesAtOnce => Age::Proving,
                         Defect::AgeTakenAfterAnswer => state.calls[call]?.age,
@@ -461,6 +513,37 @@ impl Dialing {
                     }
                 }
             },
+            Invocation::Withdrawing { call: id, again } => {
+                let call = state.calls[id].as_mut()?;
+                let found = match call.at_provider {
+                    AtProvider::Waits if call.seen => {
+                        (call.at_provider, call.reported) = (AtProvider::Deleted, true);
+                        AtProvider::Deleted
+                    }
+                    AtProvider::Live | AtProvider::Over if call.seen => AtProvider::Live,
+                    AtProvider::Nothing
+                    | AtProvider::Requested
+                    | AtProvider::Refused
+                    | AtProvider::Waits
+                    | AtProvider::Live
+                    | AtProvider::Over
+                    | AtProvider::Deleted => AtProvider::Nothing,
+                };
+                Invocation::Withdrew { call: id, found, again, age: call.age }
+            }
+            Invocation::Withdrew { call, found, again, age } => {
+                let second = again && self.defect == Defect::SecondWithdrawalTakesAbsenceAsProof;
+                let proven = match found {
+                    AtProvider::Deleted => true,
+                    AtProvider::Live => self.defect == Defect::WithdrawalEndsWhatBegan,
+                    AtProvider::Nothing
+                    | AtProvider::Requested
+                    | AtProvider::Refused
+                    | AtProvider::Waits
+                    | AtProvider::Over => age == Age::Proving || second,
+                };
+                if proven { state.read_to_end(call, Outcome::NotPlaced) } else { Invocation::Idle }
+            }
             Invocation::MoveRead { call: id, from, to } => {
                 let call = state.calls[id].as_mut()?;
                 if call.state == from {
@@ -495,7 +578,7 @@ impl Model for Dialing {
             claimed_after_opt_out: false,
             invocations: [Invocation::Idle; INVOCATIONS],
         };
-        [Event::None, Event::OptOut, Event::ReleaseByHand].map(start).into()
+        [Event::None, Event::OptOut, Event::ReleaseByHand, Event::TakenBack].map(start).into()
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
@@ -520,7 +603,15 @@ impl Model for Dialing {
                     actions.push(Action::Webhook(id));
                 }
             }
+            let waits = matches!(call.state, CallState::Accepted);
+            if somebody_is_idle && waits && state.may_be_taken_back(id) {
+                actions.push(Action::WithdrawJob(id));
+            }
+            if !call.seen {
+                actions.push(Action::Appears(id));
+            }
             match call.at_provider {
+                AtProvider::Waits if call.age < Age::TooLate => actions.push(Action::Begin(id)),
                 AtProvider::Requested => {
                     if call.age < Age::TooLate || self.defect == Defect::RequestWithoutLastMoment {
                         actions.push(Action::Accept(id));
@@ -528,9 +619,19 @@ impl Model for Dialing {
                     actions.push(Action::Refuse(id));
                 }
                 AtProvider::Live => actions.push(Action::HangUp(id)),
-                AtProvider::Nothing | AtProvider::Refused | AtProvider::Over => {}
+                AtProvider::Nothing
+                | AtProvider::Refused
+                | AtProvider::Waits
+                | AtProvider::Over
+                | AtProvider::Deleted => {}
             }
-            if call.age < Age::Proving {
+            // What waits is begun in time or not at all, and what there is shows in time.
+            let goes_on = match call.age {
+                Age::Startable => call.at_provider != AtProvider::Waits || call.withdrawn,
+                Age::TooLate => call.seen,
+                Age::Proving => false,
+            };
+            if goes_on {
                 actions.push(Action::TimePasses(id));
             }
         }
@@ -549,6 +650,8 @@ impl Model for Dialing {
                 | Invocation::ContactFinished { .. }
                 | Invocation::Claimed { .. }
                 | Invocation::Asked { .. }
+                | Invocation::Withdrawing { .. }
+                | Invocation::Withdrew { .. }
                 | Invocation::MoveRead { .. }
                 | Invocation::EndRead { .. } => actions.push(Action::Step(at)),
             }
@@ -557,7 +660,7 @@ impl Model for Dialing {
         match state.event {
             Event::OptOut => actions.push(Action::OptOut),
             Event::ReleaseByHand => actions.push(Action::ReleaseByHand),
-            Event::None | Event::OptedOut => {}
+            Event::None | Event::OptedOut | Event::TakenBack => {}
         }
     }
 
@@ -575,13 +678,32 @@ impl Model for Dialing {
             Action::SettleJob(id) => {
                 let call = state.calls[id]?;
                 let found = match call.at_provider {
-                    AtProvider::Nothing | AtProvider::Requested | AtProvider::Refused => AtProvider::Nothing,
-                    known @ (AtProvider::Live | AtProvider::Over) => known,
+                    known @ (AtProvider::Waits | AtProvider::Live | AtProvider::Over) if call.seen => known,
+                    AtProvider::Nothing
+                    | AtProvider::Requested
+                    | AtProvider::Refused
+                    | AtProvider::Waits
+                    | AtProvider::Live
+                    | AtProvider::Over
+                    | AtProvider::Deleted => AtProvider::Nothing,
                 };
                 state.invocations[0] = Invocation::Asked { call: id, found, age: call.age };
             }
+            Action::WithdrawJob(id) => {
+                let call = state.calls[id].as_mut()?;
+                let again = std::mem::replace(&mut call.withdrawn, true);
+                state.invocations[0] = Invocation::Withdrawing { call: id, again };
+            }
+            Action::Appears(id) => state.calls[id].as_mut()?.seen = true,
+            Action::Begin(id) => {
+                let call = state.calls[id].as_mut()?;
+                call.at_provider = AtProvider::Live;
+                call.placed += 1;
+            }
             Action::Webhook(id) => {
-                state.invocations[0] = state.read_to_end(id, Outcome::Reached);
+                let deleted = state.calls[id]?.at_provider == AtProvider::Deleted;
+                let outcome = if deleted { Outcome::NotPlaced } else { Outcome::Reached };
+                state.invocations[0] = state.read_to_end(id, outcome);
             }
             Action::WebhooksLost(id) => state.calls[id].as_mut()?.reported = false,
             Action::Step(at) => state.invocations[at] = self.step(&mut state, at)?,
@@ -595,9 +717,14 @@ impl Model for Dialing {
             }
             Action::Crash(at) => state.invocations[at] = Invocation::Idle,
             Action::Accept(id) => {
+                let may_be_taken_back = state.may_be_taken_back(id);
                 let call = state.calls[id].as_mut()?;
-                call.at_provider = AtProvider::Live;
-                call.placed += 1;
+                if may_be_taken_back {
+                    (call.at_provider, call.seen) = (AtProvider::Waits, false);
+                } else {
+                    call.at_provider = AtProvider::Live;
+                    call.placed += 1;
+                }
             }
             Action::Refuse(id) => state.calls[id].as_mut()?.at_provider = AtProvider::Refused,
             Action::HangUp(id) => {
@@ -661,6 +788,18 @@ impl Model for Dialing {
                         .any(|contact| contact.calls == 2 && contact.state == ContactState::Reached)
                 },
             ),
+            Property::sometimes(
+                "a call that was taken back is followed by one that rings",
+                |_, state: &State| {
+                    state.event == Event::TakenBack
+                        && state.contacts[EVENTFUL].calls == 2
+                        && state.contacts[EVENTFUL].state == ContactState::Reached
+                },
+            ),
+            Property::sometimes("two invocations take a call back at once", |_, state: &State| {
+                let takes = |one: &&Invocation| matches!(one, Invocation::Withdrawing { .. });
+                state.invocations.iter().filter(takes).count() == 2
+            }),
             Property::sometimes("an unclear call is found at the provider", |_, state: &State| {
                 state.invocations.iter().any(|invocation| {
                     matches!(invocation, Invocation::Asked { call, found: AtProvider::Live, .. }
@@ -715,6 +854,16 @@ fn an_unclear_request_that_is_sent_again_calls_twice() {
 #[test]
 fn absence_at_the_provider_proves_nothing_at_once() {
     assert_violates(Dialing { defect: Defect::AbsenceProvesAtOnce }, ONE_CALL);
+}
+
+#[test]
+fn a_call_that_two_withdrawals_do_not_find_may_ring() {
+    assert_violates(Dialing { defect: Defect::SecondWithdrawalTakesAbsenceAsProof }, ONE_CALL);
+}
+
+#[test]
+fn a_withdrawal_that_ends_what_has_begun_has_the_person_called_again() {
+    assert_violates(Dialing { defect: Defect::WithdrawalEndsWhatBegan }, ONE_CALL);
 }
 
 #[test]
