@@ -182,6 +182,7 @@ impl InboxWorker {
             Ended::GoesOn => return Ok(()),
             Ended::NotFound => return Err(InboxError::UnknownCall(settlement.call_id.clone())),
         };
+        self.store.watch_dead_air(cause, &call).await?;
         if !self.store.complete_campaign(cause, &call.campaign_id).await? {
             let job =
                 DialJob::Dial { campaign_id: call.campaign_id.clone(), trace_id: cause.trace_id.clone() };

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::assistant::Origin;
 use crate::campaign::{CampaignStatus, Cap};
 use crate::consent::Consent;
+use crate::dead_air::DeadAir;
 use crate::law::LegalBasis;
 use crate::outcome::Outcome;
 use crate::place::State;
@@ -365,6 +366,9 @@ pub enum EventData {
         /// How many it has.
         to: Cap,
     },
+    /// So many answered calls of a campaign began with two silent seconds that it may have to be paused.
+    #[serde(rename = "campaign.dead_air_high")]
+    CampaignDeadAirHigh(DeadAir),
     /// Contacts were added to a campaign.
     #[serde(rename = "campaign.contacts_added")]
     CampaignContactsAdded {
@@ -378,6 +382,9 @@ pub enum EventData {
         from: CampaignStatus,
         /// To.
         to: CampaignStatus,
+        /// The figures for which it was paused, when it was for them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dead_air: Option<DeadAir>,
     },
     /// A company has an assistant more.
     #[serde(rename = "assistant.created")]
@@ -515,6 +522,7 @@ impl EventData {
             Self::CallReported { .. } => "call.reported",
             Self::CampaignCreated { .. } => "campaign.created",
             Self::CampaignAssistantChanged { .. } => "campaign.assistant_changed",
+            Self::CampaignDeadAirHigh(_) => "campaign.dead_air_high",
             Self::CampaignCapChanged { .. } => "campaign.cap_changed",
             Self::CampaignContactsAdded { .. } => "campaign.contacts_added",
             Self::CampaignStatusChanged { .. } => "campaign.status_changed",

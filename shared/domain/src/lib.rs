@@ -10,6 +10,7 @@ pub mod callback;
 pub mod campaign;
 pub mod consent;
 pub mod contact;
+pub mod dead_air;
 pub mod decision;
 pub mod dialable;
 pub mod event;

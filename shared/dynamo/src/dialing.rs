@@ -2,7 +2,7 @@
 //!
 //! **Claim**, one transaction: the contact goes from due to under way; the campaign runs and has a free slot, and so do the
 //! provider account and the company, whose switches are not on stop; what the company knows of the person is as it was read:
-//! not on its suppression list, on no other call, called no more often than is allowed, with the consent that the campaign asks
+//! not on its suppression list, not found invalid lately, on no other call, called no more often than is allowed, with the consent that the campaign asks
 //! for; nor is the number on everybody's list; the caller number is still held by this lead, is on no other call, and stays the lead's
 //! through the call; the call is written as an intent; the event. Whoever is second finds one of these conditions false, and
 //! nothing has happened.
@@ -20,7 +20,7 @@ use dialpool_domain::call::{Call, CallReport, CallState, FIRST_LOOK_AFTER, HELD_
 use dialpool_domain::campaign::{Campaign, Mode};
 use dialpool_domain::consent::ConsentRequired;
 use dialpool_domain::contact::Contact;
-use dialpool_domain::dialable::Person;
+use dialpool_domain::dialable::{Person, found_invalid_lately};
 use dialpool_domain::event::{Aggregate, Cause, EventData};
 use dialpool_domain::law::{CallsBefore, LegalBasis};
 use dialpool_domain::place::State;
@@ -92,6 +92,8 @@ pub enum Claimed {
     },
     /// The number called is on a suppression list.
     Suppressed,
+    /// A call of the last 30 days found that there is no such number.
+    InvalidNumber,
     /// It is not known that the person agreed to be called.
     NoConsent,
     /// The number called was called as often as is allowed.
@@ -199,6 +201,9 @@ impl Store {
         if person.suppressed_at.is_some() {
             return Ok(Claimed::Suppressed);
         }
+        if found_invalid_lately(person.invalid_at, cause.at) {
+            return Ok(Claimed::InvalidNumber);
+        }
         let brought = claim.contact.consent.as_ref();
         let Ok(agreed) = required.met_by(person.consent.as_ref(), brought, cause.at) else {
             return Ok(Claimed::NoConsent);
@@ -257,6 +262,7 @@ impl Store {
                 calls_before: CallsBefore::count(&begun, cause.at),
                 ..claim.legal_basis.clone()
             },
+            on_machine: Some(claim.campaign.policy.voicemail.of_call(person.message_left_at, cause.at)),
             report: CallReport::default(),
             answered_at: None,
             withdrawn_at: None,
@@ -781,6 +787,7 @@ impl From<CallItem> for Call {
             start_by: item.start_by,
             provider_call_id: item.provider_call_id,
             legal_basis: item.legal_basis,
+            on_machine: item.on_machine,
             report: item.report,
             report_due: item.report_due,
             version: item.item_version,

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_dynamodb::types::AttributeValue;
 use dialpool_domain::assistant::{AssistantName, AssistantUse, Origin};
 use dialpool_domain::call::{CallReport, CallState};
-use dialpool_domain::campaign::{CampaignStatus, Cap, Policy};
+use dialpool_domain::campaign::{CampaignStatus, Cap, Policy, Voicemail};
 use dialpool_domain::consent::Consent;
 use dialpool_domain::contact::Address;
+use dialpool_domain::dead_air::Told;
 use dialpool_domain::dialable::Person;
 use dialpool_domain::law::LegalBasis;
 use dialpool_domain::place::{AreaCode, State};
@@ -251,6 +252,9 @@ pub(crate) struct CampaignItem {
     /// US dollars, in ten-thousandths.
     #[serde(default)]
     pub(crate) cost_e4: i64,
+    /// What was last told of its dead air.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dead_air: Option<Told>,
 }
 
 /// An assistant of a company: `CO#<company>` / `AST#<id>`.
@@ -374,6 +378,8 @@ pub(crate) struct CallItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) provider_call_id: Option<String>,
     pub(crate) legal_basis: LegalBasis,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) on_machine: Option<Voicemail>,
     pub(crate) report: CallReport,
     /// Since when somebody, or a machine, is on the line, as far as that was told before the end.
     #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
@@ -445,6 +451,12 @@ pub(crate) struct PersonItem {
     /// When each call of the last 30 days began, in milliseconds since 1970, ascending.
     #[serde(default)]
     pub(crate) begun: Vec<i64>,
+    /// When a call found last that there is no such number.
+    #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub(crate) invalid_at: Option<Timestamp>,
+    /// When a message was left last with a machine that took the call.
+    #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub(crate) message_left_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) active_call: Option<CallId>,
     /// Changes so far; 0: nothing is known.
@@ -456,7 +468,12 @@ impl PersonItem {
     /// What is known of the person; `everywhere`: whether the number is on the list of all companies.
     pub(crate) fn known(self, everywhere: bool) -> Person {
         let calls = self.calls();
-        Person { suppressed: everywhere || self.suppressed_at.is_some(), consent: self.consent, calls }
+        Person {
+            suppressed: everywhere || self.suppressed_at.is_some(),
+            consent: self.consent,
+            calls,
+            invalid_at: self.invalid_at,
+        }
     }
 
     pub(crate) fn calls(&self) -> Vec<Timestamp> {

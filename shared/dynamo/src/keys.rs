@@ -153,6 +153,17 @@ pub(crate) fn campaign(campaign: &CampaignId) -> Item {
     key(campaign_partition(campaign), "CAMPAIGN")
 }
 
+/// The dead air of a campaign on the day of UTC that `at` is of.
+pub(crate) fn dead_air_of_day(campaign: &CampaignId, at: Timestamp) -> Item {
+    key(campaign_partition(campaign), dead_air_day(at))
+}
+
+/// The sort key of it: text order is time order.
+pub(crate) fn dead_air_day(at: Timestamp) -> String {
+    let day = at.to_string();
+    format!("DEADAIR#{}", day.get(..10).unwrap_or(&day))
+}
+
 pub(crate) fn contact(campaign: &CampaignId, phone: &PhoneNumber) -> Item {
     key(campaign_partition(campaign), format!("{CONTACT_PREFIX}{phone}"))
 }

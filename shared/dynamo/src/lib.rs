@@ -11,6 +11,7 @@ mod callbacks;
 mod calls;
 mod campaigns;
 mod consent;
+mod dead_air;
 mod decisions;
 mod dialing;
 mod error;

@@ -9,6 +9,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use dialpool_domain::call::{Call, CallReport, CallState};
 use dialpool_domain::callback::NotPromised;
+use dialpool_domain::campaign::Voicemail;
 use dialpool_domain::contact::{Contact, ContactState};
 use dialpool_domain::event::{Aggregate, CallOver, Cause, EventData};
 use dialpool_domain::outcome::{Outcome, carrier_refused, number_used_up};
@@ -210,7 +211,7 @@ impl Store {
 
         let mut writes = self.over_writes(cause, &around, settlement, &report, &consequences)?;
         writes.extend(self.contact_writes(cause, &around, &consequences)?);
-        writes.push(self.person_write(&around, consequences.outcome)?);
+        writes.push(self.person_write(&around, consequences.outcome, ended_at)?);
         let answered_at = report.started_at.or(around.call.answered_at);
         let talked = answered_at.map(|answered_at| ended_at.since(answered_at));
         let over = OverCall {
@@ -222,6 +223,8 @@ impl Store {
         };
         let (number, told) = around.number.clone().with_call_over(ended_at, &around.company, &over);
         writes.extend(self.hold_writes(cause, &around, &consequences, &number, ended_at)?);
+        let campaign = &around.call.campaign_id;
+        writes.extend(self.silence_counted(campaign, &CallReport::default(), &report, ended_at));
         if let Some(told) = told {
             writes.push(self.number_event(cause, &around.call.company, &number, told)?);
         }
@@ -328,8 +331,14 @@ impl Store {
         Ok(vec![over, campaign, account, company, event])
     }
 
-    /// How often the person was called: a call that nobody got does not count. The next call to it may begin.
-    fn person_write(&self, around: &Around, outcome: Outcome) -> Result<Write, StoreError> {
+    /// How often the person was called: a call that nobody got does not count. What the call found out of the number, and whether it left
+    /// a message. The next call to it may begin.
+    fn person_write(
+        &self,
+        around: &Around,
+        outcome: Outcome,
+        ended_at: Timestamp,
+    ) -> Result<Write, StoreError> {
         let Around { call, person, hash, .. } = around;
         let mut begun = person.begun.clone();
         if !outcome.counts()
@@ -337,16 +346,29 @@ impl Store {
         {
             begun.remove(this);
         }
-        Ok(Write::update(
-            &self.tables.dialing,
-            keys::person(&call.company, hash),
-            "SET begun = :begun, item_version = :next REMOVE active_call",
-        )
-        .when("item_version = :version AND active_call = :call")
-        .value(":begun", items::attribute("person", &begun)?)
-        .value(":next", person.item_version + 1)
-        .value(":version", person.item_version)
-        .value(":call", call.call_id.as_str()))
+        let mut set = "SET begun = :begun, item_version = :next".to_owned();
+        let mut remove = " REMOVE active_call".to_owned();
+        let message_left = call.on_machine == Some(Voicemail::Leave) && outcome.may_leave_message();
+        if outcome == Outcome::InvalidNumber {
+            set.push_str(", invalid_at = :ended");
+        } else if outcome.rang() {
+            remove.push_str(", invalid_at");
+        }
+        if message_left {
+            set.push_str(", message_left_at = :ended");
+        }
+        let write = Write::update(&self.tables.dialing, keys::person(&call.company, hash), set + &remove)
+            .when("item_version = :version AND active_call = :call")
+            .value(":begun", items::attribute("person", &begun)?)
+            .value(":next", person.item_version + 1)
+            .value(":version", person.item_version)
+            .value(":call", call.call_id.as_str());
+        // A value that no expression names is refused.
+        Ok(if message_left || outcome == Outcome::InvalidNumber {
+            write.value(":ended", ended_at)
+        } else {
+            write
+        })
     }
 
     /// The contact: due again, or done.
@@ -550,6 +572,8 @@ impl Store {
                 },
             )?,
         ];
+        let ended_at = merged.ended_at.unwrap_or(cause.at);
+        writes.extend(self.silence_counted(&call.campaign_id, known, &merged, ended_at));
         let promised = if known.callback.is_none() && merged.callback.is_some() {
             self.late_promise(cause, &call, &merged, new_cost).await?
         } else {

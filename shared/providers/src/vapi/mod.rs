@@ -22,6 +22,7 @@
 
 mod assistants;
 mod numbers;
+mod opening;
 pub mod webhook;
 pub mod webhook_auth;
 mod wire;
@@ -216,6 +217,8 @@ pub struct ProviderCall {
     pub success_evaluation: Option<String>,
     /// What the assistant was told to find out, in a form of the assistant's own.
     pub found_out: Vec<Map<String, Value>>,
+    /// How long a person who answered heard nobody of ours, in milliseconds, when the provider told that.
+    pub silence_ms: Option<u64>,
 }
 
 impl ProviderCall {
@@ -248,6 +251,7 @@ impl ProviderCall {
             success_evaluation: self.success_evaluation.clone(),
             opted_out: wire::says_opted_out(&self.found_out),
             callback: wire::promised_callback(&self.found_out),
+            silence_ms: self.silence_ms,
         };
         whole.within_limits()
     }

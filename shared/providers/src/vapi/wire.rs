@@ -12,6 +12,7 @@ use serde::de::{DeserializeOwned, Deserializer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::opening::silence_ms;
 use super::{NewCall, ProviderAssistant, ProviderCall, webhook_auth};
 
 /// The longest name and external id of a customer, in characters.
@@ -314,6 +315,9 @@ pub(super) struct End {
     recording_url: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     artifact: Option<Artifact>,
+    /// Where the provider had them before there were artifacts.
+    #[serde(default)]
+    messages: Value,
     #[serde(default, deserialize_with = "lenient")]
     analysis: Option<Analysis>,
 }
@@ -325,6 +329,8 @@ struct Artifact {
     transcript: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     recording_url: Option<String>,
+    #[serde(default)]
+    messages: Value,
     /// By the id of the output: its name, and what it resulted in.
     #[serde(default)]
     structured_outputs: Value,
@@ -344,6 +350,8 @@ struct Analysis {
 pub(super) fn provider_call(head: CallHead, end: End) -> ProviderCall {
     let mut artifact = end.artifact.unwrap_or_default();
     let analysis = end.analysis.unwrap_or_default();
+    let messages = if artifact.messages.is_array() { &artifact.messages } else { &end.messages };
+    let silence_ms = silence_ms(messages, end.started_at, end.ended_at);
     ProviderCall {
         metadata_call_id: head.metadata_call_id().map(str::to_owned),
         id: head.id,
@@ -359,6 +367,7 @@ pub(super) fn provider_call(head: CallHead, end: End) -> ProviderCall {
         summary: analysis.summary,
         success_evaluation: scalar_text(&analysis.success_evaluation),
         found_out: found_out(analysis.structured_data, &artifact.structured_outputs),
+        silence_ms,
     }
 }
 
