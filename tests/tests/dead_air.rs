@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 /// A provider at which everybody answers and talks, and of whose calls so many begin with silence.
 async fn world(dead_air_rate: f64) -> World {
     let world = World::with(|settings| {
+        // Numbers enough for everybody: nothing waits for a schedule.
+        settings.schedule_stretch = 60;
         settings.simulator.answer_rate = 1.0;
         settings.simulator.opt_out_rate = 0.0;
         settings.simulator.booking_rate = 0.0;

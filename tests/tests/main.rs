@@ -11,6 +11,7 @@ mod exports;
 mod faults;
 mod flow;
 mod found_out;
+mod inbound;
 mod inventory;
 mod limits;
 mod money;

@@ -7,13 +7,15 @@
 //! What cannot be read, or is of a type that nobody has heard of, fails: the queue brings it again and then keeps it, with
 //! its cause in the log, for a human.
 
+mod inbound;
+
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use dialpool_domain::call::CallState;
 use dialpool_domain::event::Cause;
 use dialpool_domain::outcome::Outcome;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CallId, Timestamp};
-use dialpool_dynamo::{Ended, Moved, PhoneHasher, Settlement, Store, StoreError, Suppressed, Told};
+use dialpool_dynamo::{Ended, Moved, PhoneHasher, Settlement, Store, StoreError, Told};
 use dialpool_providers::vapi::webhook::{Kind, UnreadableWebhook, Webhook, without_secrets};
 use dialpool_runtime::jobs::{DialJob, InboxBody, InboxMessage};
 use dialpool_runtime::{Queue, QueueError, Start, StartError, queue};
@@ -133,21 +135,13 @@ impl InboxWorker {
         }
     }
 
-    /// A call that Dialpool did not place: somebody called one of its numbers, or the account has other users. Nothing
-    /// follows from it, but a wish not to be called is one whoever placed the call.
+    /// A call that Dialpool did not place: somebody called one of its numbers, or the account has other users.
     async fn others_call(&self, cause: &Cause, webhook: &Webhook) -> Result<(), InboxError> {
         info!("a webhook about a call that Dialpool did not place: {}", webhook.dedupe_key());
         let Kind::EndOfCallReport { report, .. } = &webhook.kind else { return Ok(()) };
         let (Some(ours), Some(theirs)) = (&webhook.our_number, &webhook.their_number) else { return Ok(()) };
-        if !report.opted_out {
-            return Ok(());
-        }
-        if let Some(owner) = self.store.owner_of(cause.at, ours).await? {
-            let lead = owner.held_by.as_ref();
-            let _: Suppressed =
-                self.store.suppress(cause, &owner.company, &self.hasher, theirs, lead, "voice").await?;
-        }
-        Ok(())
+        let Some(owner) = self.store.owner_of(cause.at, ours).await? else { return Ok(()) };
+        self.heard(cause, webhook, &owner, (ours, theirs), report).await
     }
 
     async fn advance(

@@ -112,6 +112,7 @@ impl Books {
         self.check_persons(&mut wrong);
         self.check_found_out(&mut wrong);
         self.check_dead_air(&mut wrong, stage);
+        self.check_inbound(&mut wrong);
         self.check_promises(&mut wrong, stage);
         self.check_course(&mut wrong);
         self.check_journal(&mut wrong, stage);
@@ -533,6 +534,47 @@ impl Books {
                     "{company} left {to} a message at {}, and another at {}",
                     pair[0], pair[1]
                 ));
+            }
+        }
+    }
+
+    /// An inbound call is told once. Whoever talked on one is called by that campaign no more, unless a callback was promised since.
+    fn check_inbound(&self, wrong: &mut Vec<Violation>) {
+        let mut told = BTreeSet::new();
+        for event in &self.events {
+            let EventData::CallInboundEnded {
+                provider_call_id,
+                caller,
+                campaign_id,
+                outcome,
+                callback_at,
+                opted_out,
+                ..
+            } = &event.data
+            else {
+                continue;
+            };
+            if !told.insert(provider_call_id) {
+                wrong.push(format!("inbound call {provider_call_id} is told twice"));
+            }
+            let talked = *outcome == Some(Outcome::Answered) && callback_at.is_none();
+            let Some(campaign) = campaign_id.as_ref().filter(|_| talked || *opted_out) else { continue };
+            let contact = Aggregate::contact(campaign, caller);
+            let promised = self.events.iter().any(|other| {
+                other.aggregate == contact
+                    && matches!(other.data, EventData::ContactCallbackPromised { .. })
+                    && other.time + CLOCKS_DIFFER >= event.time
+            });
+            for (call, claim) in self.claims().filter(|(_, claim)| claim.time > event.time + CLOCKS_DIFFER) {
+                if let EventData::CallClaimed { campaign_id, to, .. } = &claim.data
+                    && (campaign_id, to) == (campaign, caller)
+                    && (*opted_out || !promised)
+                {
+                    wrong.push(format!(
+                        "{call} was claimed at {}, {to} talked on {provider_call_id}",
+                        claim.time
+                    ));
+                }
             }
         }
     }

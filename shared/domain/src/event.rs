@@ -313,6 +313,38 @@ pub enum EventData {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         success_evaluation: Option<String>,
     },
+    /// A call that a person made to one of our numbers is over.
+    #[serde(rename = "call.inbound_ended")]
+    CallInboundEnded {
+        /// The provider's id of the call.
+        provider_call_id: String,
+        /// The number called.
+        number: PhoneNumber,
+        /// Who called.
+        caller: PhoneNumber,
+        /// The lead whose contact called.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lead: Option<LeadId>,
+        /// The campaign that had called the person.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        campaign_id: Option<CampaignId>,
+        /// In our words, when the provider gave a reason.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        outcome: Option<Outcome>,
+        /// In the provider's words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ended_reason: Option<String>,
+        /// When.
+        ended_at: Timestamp,
+        /// Whether the person asked not to be called again.
+        opted_out: bool,
+        /// When the person is called again, as was agreed on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        callback_at: Option<Timestamp>,
+        /// What it cost.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cost: Option<Usd>,
+    },
     /// Nobody is called any more, or nobody in a state.
     #[serde(rename = "calling.stopped")]
     CallingStopped {
@@ -519,6 +551,7 @@ impl EventData {
             Self::CallFailed(_) => "call.failed",
             Self::CallCanceled(_) => "call.canceled",
             Self::CallTimedOut(_) => "call.timed_out",
+            Self::CallInboundEnded { .. } => "call.inbound_ended",
             Self::CallReported { .. } => "call.reported",
             Self::CampaignCreated { .. } => "campaign.created",
             Self::CampaignAssistantChanged { .. } => "campaign.assistant_changed",

@@ -15,6 +15,7 @@ pub mod decision;
 pub mod dialable;
 pub mod event;
 pub mod ids;
+pub mod inbound;
 pub mod inventory;
 pub mod law;
 pub mod money;

@@ -29,7 +29,7 @@ use dialpool_domain::rules::Frequency;
 use dialpool_domain::{CallId, CampaignId, CompanyId, PhoneNumber, Timestamp};
 
 use crate::campaigns::{calls_of, company_index};
-use crate::items::{AssignmentItem, CallItem, NumberItem, PersonItem};
+use crate::items::{AssignmentItem, CallItem, NumberItem, PersonItem, RecentCall};
 use crate::numbers::{NumberKeys, NumberWrite};
 use crate::people::Company;
 use crate::suppression::PhoneHasher;
@@ -740,18 +740,25 @@ fn called_now(
     call: Option<&CallItem>,
     now: Timestamp,
 ) -> Result<Write, StoreError> {
+    let mut recent = read.recent_calls;
+    recent.retain(|call| now.since(call.at) < Frequency::SPAN);
+    if let Some(CallItem { campaign_id, from_number, .. }) = call {
+        recent.push(RecentCall { campaign_id: campaign_id.clone(), from: from_number.clone(), at: now });
+    }
     let mut begun = read.begun;
     begun.retain(|at| now.since(Timestamp::from_millis(*at)) < Frequency::SPAN);
     begun.push(now.as_millis());
     let expression = match call {
-        Some(_) => "SET begun = :begun, item_version = :next, active_call = :call",
+        Some(_) => "SET begun = :begun, recent_calls = :recent, item_version = :next, active_call = :call",
         None => "SET begun = :begun, item_version = :next ADD n_permitted :one",
     };
     let write = as_read(Write::update(table, keys::person(company, hash), expression), read.item_version)
         .value(":begun", items::attribute("person", &begun)?)
         .value(":next", read.item_version + 1);
     Ok(match call {
-        Some(call) => write.value(":call", call.call_id.as_str()),
+        Some(call) => {
+            write.value(":call", call.call_id.as_str()).value(":recent", items::attribute("person", &recent)?)
+        }
         None => write.value(":one", 1u64),
     })
 }

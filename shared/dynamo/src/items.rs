@@ -445,12 +445,18 @@ pub(crate) struct PersonItem {
     /// How often that changed.
     #[serde(default)]
     pub(crate) n_consents: u64,
-    /// How many calls of the provider's own campaigns were permitted.
+    /// Events so far: calls of the provider's own campaigns that were permitted, and calls that the person made to us.
     #[serde(default)]
     pub(crate) n_permitted: u64,
     /// When each call of the last 30 days began, in milliseconds since 1970, ascending.
     #[serde(default)]
     pub(crate) begun: Vec<i64>,
+    /// The campaigns that called the person within 30 days, and from which numbers, ascending; the last call whenever it was.
+    #[serde(default)]
+    pub(crate) recent_calls: Vec<RecentCall>,
+    /// What the person said on a call to us while on a call of ours; the end of that call acts on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) inbound: Option<HeardInbound>,
     /// When a call found last that there is no such number.
     #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
     pub(crate) invalid_at: Option<Timestamp>,
@@ -464,7 +470,34 @@ pub(crate) struct PersonItem {
     pub(crate) item_version: u64,
 }
 
+/// A call to a person: enough to know who is meant when the person calls back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct RecentCall {
+    pub(crate) campaign_id: CampaignId,
+    pub(crate) from: PhoneNumber,
+    #[serde(with = "millis")]
+    pub(crate) at: Timestamp,
+}
+
+/// What a person said on an inbound call that was settled during a call of ours.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct HeardInbound {
+    /// The call of ours.
+    pub(crate) during: CallId,
+    #[serde(with = "millis")]
+    pub(crate) ended_at: Timestamp,
+    /// When the person wants to be called again; none: the person was reached.
+    #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub(crate) callback: Option<Timestamp>,
+}
+
 impl PersonItem {
+    /// The last call to the person from a number, else the last from any.
+    pub(crate) fn called_from(&self, number: &PhoneNumber) -> Option<&RecentCall> {
+        let from_it = self.recent_calls.iter().rfind(|call| call.from == *number);
+        from_it.or(self.recent_calls.last())
+    }
+
     /// What is known of the person; `everywhere`: whether the number is on the list of all companies.
     pub(crate) fn known(self, everywhere: bool) -> Person {
         let calls = self.calls();

@@ -203,6 +203,11 @@ pub(crate) fn call_log(call: &CallId, entry: &str, part: usize) -> Item {
     key(call_partition(call), format!("{LOG_PREFIX}{entry}#{part:03}"))
 }
 
+/// A call that a person made to us, under the provider's id: Dialpool has none of it.
+pub(crate) fn inbound_call(provider_call_id: &str) -> Item {
+    key(format!("INBOUND#{provider_call_id}"), "INBOUND")
+}
+
 pub(crate) fn account_line(account: &str) -> Item {
     key(format!("ACCOUNT#{account}"), "LINE")
 }

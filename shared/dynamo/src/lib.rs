@@ -16,6 +16,7 @@ mod decisions;
 mod dialing;
 mod error;
 mod idempotency;
+mod inbound;
 mod inbox;
 mod inventory;
 mod items;
@@ -40,6 +41,7 @@ pub use decisions::{Decided, NewDecision, StoredDecision, Supposed};
 pub use dialing::{Claim, Claimed, LineLimits, LogEntry, Moved};
 pub use error::StoreError;
 pub use idempotency::{Begun, StoredAnswer};
+pub use inbound::{InboundCall, InboundSettled};
 pub use journal::event_of_stream_image;
 pub use lines::{Lines, LinesInUse};
 pub use numbers::{

@@ -22,7 +22,7 @@ use tracing::error;
 
 use crate::callbacks::Promise;
 use crate::dialing::{ROUNDS, other_call};
-use crate::items::{AssignmentItem, CallItem, ContactItem, NumberItem, PersonItem};
+use crate::items::{AssignmentItem, CallItem, ContactItem, HeardInbound, NumberItem, PersonItem};
 use crate::numbers::{NumberKeys, NumberWrite};
 use crate::people::Company;
 use crate::pool::{Changed, Over};
@@ -347,7 +347,7 @@ impl Store {
             begun.remove(this);
         }
         let mut set = "SET begun = :begun, item_version = :next".to_owned();
-        let mut remove = " REMOVE active_call".to_owned();
+        let mut remove = " REMOVE active_call, inbound".to_owned();
         let message_left = call.on_machine == Some(Voicemail::Leave) && outcome.may_leave_message();
         if outcome == Outcome::InvalidNumber {
             set.push_str(", invalid_at = :ended");
@@ -707,6 +707,11 @@ fn consequences(
         (Next::Done(DoneReason::OptedOut), None)
     } else if around.suppressed {
         (Next::Done(DoneReason::Suppressed), None)
+    } else if let Some(heard) = heard_meanwhile(around, outcome, ended_at) {
+        match heard.callback {
+            Some(at) => (Next::At(at), Some(at)),
+            None => (Next::Done(DoneReason::Reached), None),
+        }
     } else if let Some(at) = asked {
         (Next::At(at), Some(at))
     } else if let Some((promised_for, wait_min)) = owed {
@@ -724,6 +729,13 @@ fn consequences(
         provider_failures,
         cost: report.cost,
     }
+}
+
+/// What the person said on a call to us that was settled during this one; the later of two talks is the last word.
+fn heard_meanwhile(around: &Around, outcome: Outcome, ended_at: Timestamp) -> Option<&HeardInbound> {
+    let heard = around.person.inbound.as_ref()?;
+    let last = !outcome.talked() || heard.ended_at >= ended_at;
+    (heard.during == around.call.call_id && last).then_some(heard)
 }
 
 /// What becomes of the hold. A lead with an appointment keeps its number for it, whatever a call comes to, unless it

@@ -53,6 +53,8 @@ pub struct Webhook {
     pub provider_call_id: Option<String>,
     /// Our id of that call; none when Dialpool did not place it.
     pub call_id: Option<CallId>,
+    /// Whether the person calls us, as far as the message says: a call of which it does not say who placed it is the person's.
+    pub inbound: bool,
     /// The number of ours that the call is from or to, when the message says so.
     pub our_number: Option<PhoneNumber>,
     /// The number of the person on the call, when the message says so.
@@ -116,6 +118,7 @@ impl Webhook {
         let message = serde_json::from_slice::<wire::Envelope<wire::Message>>(body)?.message;
         let call = message.call.as_ref();
         let provider_call_id = call.map(|call| call.id.clone());
+        let inbound = call.is_some_and(wire::CallHead::is_inbound);
         let object = provider_call_id.as_deref().unwrap_or("-");
         let reports = matches!(message.kind.as_str(), "status-update" | "end-of-call-report");
         // Vapi sends no event id. A call has each status once and one report; of other messages there may be many.
@@ -149,7 +152,7 @@ impl Webhook {
             }
             _ => return Err(UnreadableWebhook::UnknownType(message.kind)),
         };
-        Ok(Self { kind, timestamp, provider_call_id, call_id, our_number, their_number, dedupe_key })
+        Ok(Self { kind, timestamp, provider_call_id, call_id, inbound, our_number, their_number, dedupe_key })
     }
 
     /// Our id of the call that this is news of; none for a question, and for news of a call that Dialpool did not place.

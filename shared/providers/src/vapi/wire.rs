@@ -275,6 +275,8 @@ pub(super) struct CallHead {
     created_at: Option<Timestamp>,
     #[serde(default, deserialize_with = "lenient")]
     assistant_overrides: Option<Overrides>,
+    #[serde(default, rename = "type", deserialize_with = "lenient")]
+    kind: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -286,6 +288,10 @@ struct Overrides {
 impl CallHead {
     fn metadata_call_id(&self) -> Option<&str> {
         self.assistant_overrides.as_ref()?.metadata.get("call_id")?.as_str()
+    }
+
+    pub(super) fn is_inbound(&self) -> bool {
+        self.kind.as_deref().is_none_or(|kind| kind == "inboundPhoneCall")
     }
 
     pub(super) fn our_call_id(&self) -> Option<CallId> {
