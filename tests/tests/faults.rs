@@ -11,6 +11,7 @@ use dialpool_domain::{CampaignId, PhoneNumber};
 use dialpool_dynamo::{Commanded, Lines, LinesInUse, Promise, Promised, StoreError};
 use dialpool_tests::World;
 use dialpool_tests::chaos::Chaos;
+use serde_json::Value;
 
 /// How many schedules a plain test run tries; `.ci/run` tries 2,000.
 const SCHEDULES: u64 = 250;
@@ -56,6 +57,30 @@ async fn meddle(world: &World, seed: u64, campaign: &CampaignId) {
         let _: Promised =
             insist(world, async || store.promise_callback(&world.cause(), company, &promise).await).await;
     }
+    if seed % 6 == 5 {
+        // Somebody calls back, once before and once while somebody may be called, and each report comes twice.
+        for call in [1, 1, 2, 2] {
+            let data = if call == 2 && seed % 4 == 3 {
+                serde_json::json!({ "opted_out": true })
+            } else {
+                Value::Null
+            };
+            let report = serde_json::json!({ "message": {
+                "type": "end-of-call-report",
+                "endedReason": "customer-ended-call",
+                "endedAt": world.now(),
+                "phoneNumber": { "number": "+14155550101" },
+                "customer": { "number": "+13055550152" },
+                "analysis": { "structuredData": data },
+                "call": { "id": format!("inbound-{call}"), "type": "inboundPhoneCall" },
+            }});
+            let secret = [("x-vapi-secret", "local-webhook-secret")];
+            while world.send_with("POST", "/v1/webhooks/vapi", report.clone(), &secret).await.status != 200 {
+                world.pass(Duration::from_millis(300)).await;
+            }
+            world.pass(Duration::from_secs(20)).await;
+        }
+    }
     if seed % 5 == 2 {
         for command in [CampaignCommand::Pause, CampaignCommand::Resume] {
             let asked = async || store.command_campaign(&world.cause(), company, campaign, command).await;
@@ -89,6 +114,7 @@ async fn schedule(seed: u64) -> (Vec<String>, u64) {
         faults.invalid_rate = 0.1;
         faults.opt_out_rate = 0.2;
         faults.callback_rate = 0.2;
+        faults.dead_air_rate = 0.3;
         faults.mean_call = Duration::from_secs(20);
         // A call that waits at the provider can be taken back.
         faults.queue_time = Duration::from_secs(if seed.is_multiple_of(3) { 20 } else { 0 });

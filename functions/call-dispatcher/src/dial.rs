@@ -428,6 +428,7 @@ impl CallDispatcher {
                 Ok(Tried::Passed)
             }
             Claimed::Suppressed => self.never(cause, campaign, contact, DoneReason::Suppressed).await,
+            Claimed::InvalidNumber => self.never(cause, campaign, contact, DoneReason::InvalidNumber).await,
             Claimed::NoConsent => self.never(cause, campaign, contact, DoneReason::NoConsent).await,
             Claimed::NumberNotAtProvider => {
                 error!("number {:?} has no id at the provider: import it with its vapi_id", hold.number);
@@ -502,7 +503,7 @@ impl CallDispatcher {
             lead: &contact.lead,
             earliest_at: now,
             latest_at: call.start_by,
-            leave_voicemail: campaign.policy.voicemail == Voicemail::Leave,
+            leave_voicemail: call.on_machine == Some(Voicemail::Leave),
             webhook: &self.webhook,
         };
         let answer = self.vapi.place_call(&request).await;
@@ -622,9 +623,11 @@ impl CallDispatcher {
                     // `UnknownEndedReasonAlarm` counts these lines by their first words.
                     warn!(call.id = %call.id, "unknown ended reason {:?} of call {}", call.report.ended_reason, call.id);
                 }
+                self.store.watch_dead_air(cause, &call).await?;
                 self.ask_for_dial(&call.campaign_id, &cause.trace_id, Duration::ZERO).await
             }
             Ended::AlreadyOver(call) => {
+                self.store.watch_dead_air(cause, &call).await?;
                 self.ask_for_dial(&call.campaign_id, &cause.trace_id, Duration::ZERO).await
             }
             Ended::OtherCall { known } => Err(DispatchError::SecondCall { call: call_id.clone(), known }),

@@ -5,10 +5,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use dialpool_domain::CampaignId;
 use dialpool_domain::campaign::{Campaign, CampaignCommand, CampaignStatus, Cap, NewCampaign, Policy};
+use dialpool_domain::dead_air::{DAYS, DeadAir};
 use dialpool_domain::time::Duration;
 use dialpool_dynamo::{AssistantChosen, CampaignMade, CapChanged, Commanded, Standing};
 use dialpool_runtime::http::{Api, Body, Caller, IdIn, Parameters, Problem};
 use dialpool_runtime::jobs::DialJob;
+use serde::Serialize;
 
 use crate::ControlApi;
 use crate::assistants::changing;
@@ -105,9 +107,32 @@ pub(crate) async fn show(
     State(api): State<Api>,
     caller: Caller,
     IdIn(id): IdIn<CampaignId>,
-) -> Result<Json<Campaign>, Problem> {
+) -> Result<Json<CampaignShown>, Problem> {
     let campaign = api.store.campaign(&caller.company, &id).await?;
-    campaign.map(Json).ok_or_else(|| Problem::not_found("campaign"))
+    let campaign = campaign.ok_or_else(|| Problem::not_found("campaign"))?;
+    let DeadAir { measured, silent } = api.store.dead_air(caller.at, &id).await?;
+    let percent = DeadAir { measured, silent }.per_ten_thousand().map(|share| share as f64 / 100.0);
+    Ok(Json(CampaignShown { campaign, dead_air: DeadAirShown { days: DAYS, measured, silent, percent } }))
+}
+
+/// A campaign and the dead air on its calls.
+#[derive(Debug, Serialize)]
+pub(crate) struct CampaignShown {
+    #[serde(flatten)]
+    campaign: Campaign,
+    dead_air: DeadAirShown,
+}
+
+/// Answered calls of the last days in which nobody of ours spoke for two seconds.
+#[derive(Debug, Serialize)]
+struct DeadAirShown {
+    days: u64,
+    /// Answered calls whose first words the provider told the times of: no others count.
+    measured: u64,
+    silent: u64,
+    /// Silent ones of 100 measured, with two decimals.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    percent: Option<f64>,
 }
 
 fn unknown_assistant() -> Problem {

@@ -8,6 +8,8 @@
 //! What cannot be read, or is of a type that nobody has heard of, fails: the queue brings it again and then keeps it, with
 //! its cause in the log, for a human.
 
+mod inbound;
+
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use dialpool_domain::call::CallState;
 use dialpool_domain::event::Cause;
@@ -15,7 +17,7 @@ use dialpool_domain::outcome::Outcome;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CallId, Timestamp};
 use dialpool_dynamo::{Ended, Logged, Moved, PhoneHasher, Settlement, Store, StoreError, Suppressed, Told};
-use dialpool_providers::vapi::webhook::{About, Kind, Received, UnreadableWebhook};
+use dialpool_providers::vapi::webhook::{About, Kind, Received, UnreadableWebhook, Webhook};
 use dialpool_runtime::jobs::{DialJob, InboxBody, InboxMessage};
 use dialpool_runtime::{Queue, QueueError, Start, StartError, queue};
 use tracing::{info, warn};
@@ -103,8 +105,7 @@ impl InboxWorker {
         let kept = received.kept();
         let webhook = received.webhook?.with_opt_out(opt_out);
         let Some(call_id) = webhook.call_id.clone() else {
-            info!("a webhook about a call that Dialpool did not place: {}", webhook.dedupe_key());
-            return Ok(());
+            return self.others_call(&cause, &webhook).await;
         };
         if self.store.call(&call_id).await?.is_none() {
             return Err(InboxError::UnknownCall(call_id));
@@ -180,21 +181,27 @@ impl InboxWorker {
             Some(ours) => self.store.owner_of(cause.at, ours).await?,
             None => None,
         };
-        match (owner, &about.their_number) {
-            (Some(owner), Some(theirs)) => {
-                let lead = owner.held_by.as_ref();
-                let _: Suppressed =
-                    self.store.suppress(cause, &owner.company, &self.hasher, theirs, lead, "voice").await?;
-                Ok(())
+        match (owner, ours.as_ref(), &about.their_number) {
+            (Some(owner), Some(ours), Some(theirs)) => {
+                self.suppress_caller(cause, &owner, ours, theirs).await
             }
             // Of a call of ours it is for a human; the account has other users, too, whose calls are none of ours.
-            _ if about.calls.is_empty() && ours.is_none() => {
+            (_, None, _) if about.calls.is_empty() => {
                 warn!("somebody opted out in a message without a number of ours: {} characters", heard.len());
                 Ok(())
             }
-            (None, _) if about.calls.is_empty() => Ok(()),
+            (None, Some(_), _) if about.calls.is_empty() => Ok(()),
             _ => Err(InboxError::Nobody),
         }
+    }
+
+    /// A call that Dialpool did not place: somebody called one of its numbers, or the account has other users.
+    async fn others_call(&self, cause: &Cause, webhook: &Webhook) -> Result<(), InboxError> {
+        info!("a webhook about a call that Dialpool did not place: {}", webhook.dedupe_key());
+        let Kind::EndOfCallReport { report, .. } = &webhook.kind else { return Ok(()) };
+        let (Some(ours), Some(theirs)) = (&webhook.our_number, &webhook.their_number) else { return Ok(()) };
+        let Some(owner) = self.store.owner_of(cause.at, ours).await? else { return Ok(()) };
+        self.heard(cause, webhook, &owner, (ours, theirs), report).await
     }
 
     async fn advance(
@@ -229,6 +236,7 @@ impl InboxWorker {
             Ended::GoesOn => return Ok(()),
             Ended::NotFound => return Err(InboxError::UnknownCall(settlement.call_id.clone())),
         };
+        self.store.watch_dead_air(cause, &call).await?;
         if !self.store.complete_campaign(cause, &call.campaign_id).await? {
             let job =
                 DialJob::Dial { campaign_id: call.campaign_id.clone(), trace_id: cause.trace_id.clone() };

@@ -6,7 +6,8 @@
 //! nothing else.
 //!
 //! Questions that the provider waits for are answered here: an assistant request (an inbound call needs an assistant) gets
-//! the assistant that spoke last from the number called, while a lead holds it; a campaign of the provider's own that asks
+//! the assistant of the campaign that called the person lately, else the one that spoke last from the number called, while a lead
+//! holds it and for 30 days after; a campaign of the provider's own that asks
 //! whether it may call somebody is answered by the rules by which Dialpool itself dials, and a yes is counted as a call, with why it is lawful.
 
 use axum::extract::{FromRef, State};
@@ -78,8 +79,9 @@ async fn vapi(
         Problem::unauthenticated("no valid X-Vapi-Secret, bearer token or signature")
     })?;
     match &received.webhook {
-        Ok(Webhook { kind: Kind::AssistantRequest { called, .. }, .. }) => {
-            return answer_assistant_request(&state.api, called.as_ref()).await;
+        Ok(Webhook { kind: Kind::AssistantRequest { called, caller }, .. }) => {
+            let caller = caller.as_ref().map(|caller| state.hasher.hash(caller));
+            return answer_assistant_request(&state.api, called.as_ref(), caller.as_deref()).await;
         }
         Ok(Webhook { kind: Kind::Predial, our_number, their_number, .. }) => {
             let eligible = match our_number.as_ref().zip(their_number.as_ref()) {
@@ -147,12 +149,15 @@ impl WebhookIngress {
 }
 
 /// The answer that the provider expects: an assistant's id, or what to say before it hangs up.
-async fn answer_assistant_request(api: &Api, called: Option<&PhoneNumber>) -> Result<Json<Value>, Problem> {
-    let owner = match called {
-        Some(number) => api.store.owner_of(api.clock.now(), number).await?,
+async fn answer_assistant_request(
+    api: &Api,
+    called: Option<&PhoneNumber>,
+    caller_hash: Option<&str>,
+) -> Result<Json<Value>, Problem> {
+    let assistant = match called {
+        Some(number) => api.store.inbound_assistant(api.clock.now(), number, caller_hash).await?,
         None => None,
     };
-    let assistant = owner.filter(|owner| owner.held_by.is_some()).and_then(|owner| owner.last_assistant);
     Ok(Json(match assistant {
         Some(assistant_id) => json!({ "assistantId": assistant_id }),
         None => json!({ "error": "We cannot take your call right now." }),

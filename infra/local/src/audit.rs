@@ -113,6 +113,9 @@ impl Books {
         self.check_number_limits(&mut wrong);
         self.check_law(&mut wrong);
         self.check_persons(&mut wrong);
+        self.check_found_out(&mut wrong);
+        self.check_dead_air(&mut wrong, stage);
+        self.check_inbound(&mut wrong);
         self.check_promises(&mut wrong, stage);
         self.check_unknown_ends(&mut wrong);
         self.check_course(&mut wrong);
@@ -580,6 +583,147 @@ impl Books {
                 }) {
                     wrong.push(format!("{to} was called by {company} over {calls} times in {days} days"));
                 }
+            }
+        }
+    }
+
+    /// Nobody is called for 30 days after a call of the company found that there is no such number; and a person finds one message in three
+    /// days, whichever campaigns call. Messages are counted where they are left, at the provider.
+    fn check_found_out(&self, wrong: &mut Vec<Violation>) {
+        let day = Duration::from_hours(24);
+        let claims: BTreeMap<String, (&CompanyId, &PhoneNumber, Timestamp)> = self
+            .claims()
+            .filter_map(|(id, event)| match &event.data {
+                EventData::CallClaimed { to, .. } => Some((id.to_string(), (&event.company, to, event.time))),
+                _ => None,
+            })
+            .collect();
+        for (event, over) in self.ends().filter(|(_, over)| over.outcome == Outcome::InvalidNumber) {
+            let Some((company, to, _)) = claims.get(&event.aggregate.key()) else { continue };
+            let again = claims.iter().filter(|(_, claim)| (claim.0, claim.1) == (*company, *to));
+            let until = over.ended_at + day * 30;
+            for (call, (.., at)) in again
+                .filter(|(_, claim)| claim.2 > event.time + CLOCKS_DIFFER && claim.2 + CLOCKS_DIFFER < until)
+            {
+                wrong.push(format!("{call} was claimed at {at}, {to} was invalid at {}", over.ended_at));
+            }
+        }
+        let mut left: BTreeMap<(&CompanyId, &PhoneNumber), Vec<Timestamp>> = BTreeMap::new();
+        for call in self.calls.iter().filter(|call| call.left_message) {
+            if let Some(((company, to, _), at)) = claims.get(&call.name).zip(call.ended_at) {
+                left.entry((company, to)).or_default().push(at);
+            }
+        }
+        for ((company, to), mut times) in left {
+            times.sort();
+            for pair in times.windows(2).filter(|pair| pair[1].since(pair[0]) + CLOCKS_DIFFER < day * 3) {
+                wrong.push(format!(
+                    "{company} left {to} a message at {}, and another at {}",
+                    pair[0], pair[1]
+                ));
+            }
+        }
+    }
+
+    /// An inbound call is told once. Whoever talked on one is called by that campaign no more, unless a callback was promised since.
+    fn check_inbound(&self, wrong: &mut Vec<Violation>) {
+        let mut told = BTreeSet::new();
+        for event in &self.events {
+            let EventData::CallInboundEnded {
+                provider_call_id,
+                caller,
+                campaign_id,
+                outcome,
+                callback_at,
+                opted_out,
+                ..
+            } = &event.data
+            else {
+                continue;
+            };
+            if !told.insert(provider_call_id) {
+                wrong.push(format!("inbound call {provider_call_id} is told twice"));
+            }
+            let talked = *outcome == Some(Outcome::Answered) && callback_at.is_none();
+            let Some(campaign) = campaign_id.as_ref().filter(|_| talked || *opted_out) else { continue };
+            let contact = Aggregate::contact(campaign, caller);
+            let promised = self.events.iter().any(|other| {
+                other.aggregate == contact
+                    && matches!(other.data, EventData::ContactCallbackPromised { .. })
+                    && other.time + CLOCKS_DIFFER >= event.time
+            });
+            for (call, claim) in self.claims().filter(|(_, claim)| claim.time > event.time + CLOCKS_DIFFER) {
+                if let EventData::CallClaimed { campaign_id, to, .. } = &claim.data
+                    && (campaign_id, to) == (campaign, caller)
+                    && (*opted_out || !promised)
+                {
+                    wrong.push(format!(
+                        "{call} was claimed at {}, {to} talked on {provider_call_id}",
+                        claim.time
+                    ));
+                }
+            }
+        }
+    }
+
+    /// The dead air of a campaign is that of its answered calls: as the provider had them, by the day on which they ended. Where it is too much
+    /// that was told, and a pause for it says figures that call for one.
+    fn check_dead_air(&self, wrong: &mut Vec<Violation>, stage: Stage) {
+        let at_provider: BTreeMap<&str, &LedgerEntry> =
+            self.calls.iter().map(|call| (call.name.as_str(), call)).collect();
+        let mut days: BTreeMap<(String, String), (u64, u64)> = BTreeMap::new();
+        for item in self.items_of("DialingTable", "CALL").filter(|item| is_over(item)) {
+            let (call, report) = (text(item, "call_id"), &item["report"]);
+            let Some(told) = report["silence_ms"].as_u64() else { continue };
+            let silence =
+                at_provider.get(call).and_then(|call| call.silence).map(|silence| silence.as_millis());
+            if silence != Some(told.into()) {
+                wrong.push(format!("{call} was silent for {silence:?} milliseconds, and {told} are kept"));
+            }
+            if text(report, "outcome") == "answered" {
+                let day = text(report, "ended_at").get(..10).unwrap_or_default().to_owned();
+                let counted = days.entry((text(item, "campaign_id").to_owned(), day)).or_default();
+                counted.0 += 1;
+                counted.1 += u64::from(told >= 2_000);
+            }
+        }
+        let mut kept: BTreeMap<(String, String), (u64, u64)> = BTreeMap::new();
+        for item in &self.items["DialingTable"] {
+            let Some(day) = sort_key(item).strip_prefix("DEADAIR#") else { continue };
+            let campaign = text(item, "pk").trim_start_matches("CAMP#").to_owned();
+            let count = |name: &str| item[name].as_u64().unwrap_or_default();
+            kept.insert((campaign, day.to_owned()), (count("n_measured"), count("n_silent")));
+        }
+        if kept != days {
+            wrong.push(format!("the dead air of campaigns is {days:?}, and {kept:?} is kept"));
+        }
+        let mut told = BTreeSet::new();
+        for event in &self.events {
+            let figures = match &event.data {
+                EventData::CampaignDeadAirHigh(figures) => figures,
+                EventData::CampaignStatusChanged { dead_air: Some(figures), .. } => {
+                    if figures.measured < 50 || figures.silent * 200 < figures.measured * 7 {
+                        wrong.push(format!("{} is paused for {figures:?}", event.aggregate.key()));
+                    }
+                    figures
+                }
+                _ => continue,
+            };
+            if figures.measured < 50 || figures.silent * 100 < figures.measured * 3 {
+                wrong.push(format!("{} has too much dead air with {figures:?}", event.aggregate.key()));
+            }
+            told.insert(event.aggregate.key());
+        }
+        // On one day the figures are those of the day: over more of them they may have been better when each call was counted.
+        for ((campaign, day), (measured, silent)) in days {
+            if stage == Stage::Finished
+                && measured >= 50
+                && silent * 200 >= measured * 7
+                && !told.contains(&campaign)
+                && !kept.keys().any(|(other, date)| *other == campaign && *date != day)
+            {
+                wrong
+                    .push(format!("{campaign} has {silent} silent calls of {measured}, and nobody was told"));
             }
         }
     }

@@ -15,6 +15,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::callback::PromisedTime;
+use crate::campaign::Voicemail;
 use crate::law::LegalBasis;
 use crate::outcome::Outcome;
 use crate::time::Duration;
@@ -165,6 +166,10 @@ pub struct Call {
     pub provider_call_id: Option<String>,
     /// Why calling was lawful.
     pub legal_basis: LegalBasis,
+    /// What the assistant was told to do when a machine answers: `skip` also where the campaign says `leave` and a message was left
+    /// for the person less than three days before. None: the call is older than this field.
+    #[serde(rename = "voicemail", skip_serializing_if = "Option::is_none")]
+    pub on_machine: Option<Voicemail>,
     /// What was reported of it.
     #[serde(flatten)]
     pub report: CallReport,
@@ -226,6 +231,10 @@ pub struct CallReport {
     /// When the person asked to be called again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback: Option<PromisedTime>,
+    /// How long a person who answered heard nobody of ours, in milliseconds. None: the provider told no times
+    /// ([`dead_air`](crate::dead_air)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silence_ms: Option<u64>,
 }
 
 impl CallReport {
@@ -266,6 +275,7 @@ impl CallReport {
             opted_out: self.opted_out || late.opted_out,
             opt_out_heard: self.opt_out_heard.or(late.opt_out_heard),
             callback: self.callback.or(late.callback),
+            silence_ms: self.silence_ms.or(late.silence_ms),
         }
     }
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::assistant::AssistantUse;
 use crate::consent::ConsentRequired;
 use crate::pool::HoldHours;
+use crate::time::Duration;
 use crate::{CampaignId, CompanyId, PhoneNumber, Timestamp, Usd};
 
 /// Where a campaign stands.
@@ -145,6 +146,21 @@ pub enum Voicemail {
     /// Leaves the message that the assistant is configured with.
     #[default]
     Leave,
+}
+
+/// One called person gets a message at most once in this, whichever campaigns of a company call.
+pub const MESSAGE_EVERY: Duration = Duration::from_hours(3 * 24);
+
+impl Voicemail {
+    /// What applies to a call that begins at `now`, to a person for whom a message was left at `left_at`. A call that is to leave none
+    /// takes place all the same: a person may answer.
+    #[must_use]
+    pub fn of_call(self, left_at: Option<Timestamp>, now: Timestamp) -> Self {
+        match self {
+            Self::Leave if left_at.is_none_or(|at| now.since(at) >= MESSAGE_EVERY) => Self::Leave,
+            Self::Leave | Self::Skip => Self::Skip,
+        }
+    }
 }
 
 /// How a campaign calls.
@@ -279,6 +295,24 @@ mod tests {
             ] {
                 assert_eq!(status.after(command), None);
             }
+        }
+    }
+
+    #[test]
+    fn a_message_is_left_for_a_person_at_most_once_in_three_days() {
+        let now = Timestamp::from_millis(1_772_463_600_000);
+        let ago = |ago: Duration| Some(now - ago);
+        for (policy, left_at, applies) in [
+            (Voicemail::Leave, None, Voicemail::Leave),
+            (Voicemail::Leave, ago(MESSAGE_EVERY), Voicemail::Leave),
+            (Voicemail::Leave, ago(MESSAGE_EVERY - Duration::from_millis(1)), Voicemail::Skip),
+            (Voicemail::Leave, ago(Duration::ZERO), Voicemail::Skip),
+            // By the clock of another function it was left a moment from now.
+            (Voicemail::Leave, Some(now + Duration::from_secs(1)), Voicemail::Skip),
+            (Voicemail::Skip, None, Voicemail::Skip),
+            (Voicemail::Skip, ago(MESSAGE_EVERY * 2), Voicemail::Skip),
+        ] {
+            assert_eq!(policy.of_call(left_at, now), applies, "{policy:?} {left_at:?}");
         }
     }
 

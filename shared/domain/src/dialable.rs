@@ -1,8 +1,8 @@
 //! Whether a contact may be called, and when: the one answer that a dial and a preflight give.
 //!
-//! In this order: who is on a suppression list, or lives where the law cannot be known, or did not agree or took that back, is never
-//! called; who was
-//! called as often as is allowed, or has no calling hours now, later. The claim of a call checks again what can change.
+//! In this order: a person on a suppression list, a number that was found invalid lately, a place of which the law is not known, and a
+//! person who did not agree or took that back are never called; a person who was called as often as is allowed, or has no calling hours
+//! now, is called later. The claim of a call checks again what can change.
 
 use crate::PhoneNumber;
 use crate::Timestamp;
@@ -11,6 +11,11 @@ use crate::contact::Address;
 use crate::law::{self, LegalBasis, NotDialable, Window};
 use crate::retry::DoneReason;
 use crate::rules::{Frequency, Rules};
+use crate::time::Duration;
+
+/// A number that does not exist is called by no campaign of its company for this long. Numbers are given out again, so it is not for
+/// good.
+pub const INVALID_FOR: Duration = Duration::from_hours(30 * 24);
 
 /// What is known of a person whom a company calls.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +26,20 @@ pub struct Person {
     pub consent: Option<Consent>,
     /// When each call of the last 30 days began, ascending.
     pub calls: Vec<Timestamp>,
+    /// When a call found last that there is no such number.
+    pub invalid_at: Option<Timestamp>,
+}
+
+impl Person {
+    /// Whether a call found so lately that there is no such number that it is not called at `now`.
+    pub fn is_invalid(&self, now: Timestamp) -> bool {
+        found_invalid_lately(self.invalid_at, now)
+    }
+}
+
+/// Whether a number of which a call found at `invalid_at` that it does not exist is not to be called at `now`.
+pub fn found_invalid_lately(invalid_at: Option<Timestamp>, now: Timestamp) -> bool {
+    invalid_at.is_some_and(|at| now.since(at) < INVALID_FOR)
 }
 
 /// Whom a campaign wants to call.
@@ -75,6 +94,9 @@ pub fn judge(rules: &Rules, required: ConsentRequired, callee: Callee<'_>, now: 
     if callee.person.suppressed {
         return Verdict::Never(DoneReason::Suppressed, None);
     }
+    if callee.person.is_invalid(now) {
+        return Verdict::Never(DoneReason::InvalidNumber, None);
+    }
     let zones = match law::candidate_zones(&callee.address.whereabouts(callee.phone)) {
         Ok(zones) => zones,
         Err(unknown) => return Verdict::Never(DoneReason::NotDialable, Some(unknown)),
@@ -106,7 +128,6 @@ pub fn judge(rules: &Rules, required: ConsentRequired, callee: Callee<'_>, now: 
 mod tests {
     use super::*;
     use crate::consent::ConsentKind;
-    use crate::time::Duration;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -126,8 +147,11 @@ mod tests {
             revoked_at: None,
         };
         let hours = |hours: u64| noon - Duration::from_hours(hours);
-        let person =
-            |suppressed, calls: &[Timestamp]| Person { suppressed, consent: None, calls: calls.to_vec() };
+        let person = |suppressed, calls: &[Timestamp]| Person {
+            suppressed,
+            calls: calls.to_vec(),
+            ..Person::default()
+        };
         let judged = |phone, consent, person: &Person, now| {
             let callee = Callee { phone, address: &Address::default(), consent, person };
             judge(Rules::united_states(), ConsentRequired::ExpressWritten, callee, now)
@@ -147,6 +171,20 @@ mod tests {
         let thrice = person(false, &[hours(70), hours(22), hours(4), hours(2)]);
         let after = noon + Duration::from_hours(2) + crate::call::START_WITHIN;
         assert_eq!(judged(&new_york, agreed, &thrice, noon), Verdict::Later(after, Wait::Frequency));
+        // What was found on a call is believed for 30 days, to the millisecond.
+        let found = |ago: Duration| Person { invalid_at: Some(noon - ago), ..Person::default() };
+        let invalid = Verdict::Never(DoneReason::InvalidNumber, None);
+        for ago in [Duration::ZERO, Duration::from_hours(29 * 24), INVALID_FOR - Duration::from_millis(1)] {
+            assert_eq!(judged(&new_york, agreed, &found(ago), noon), invalid, "{ago:?}");
+        }
+        assert!(matches!(judged(&new_york, agreed, &found(INVALID_FOR), noon), Verdict::Now(..)));
+        let opted_out = Person { suppressed: true, ..found(Duration::ZERO) };
+        let suppressed = Verdict::Never(DoneReason::Suppressed, None);
+        assert_eq!(
+            judged(&new_york, agreed, &opted_out, noon),
+            suppressed,
+            "the opt-out is told, which is for good"
+        );
         // At 02:00 both keep: the hours are the later.
         let night = at("2026-03-02T07:00:00Z");
         assert_eq!(

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::assistant::Origin;
 use crate::campaign::{CampaignStatus, Cap};
 use crate::consent::Consent;
+use crate::dead_air::DeadAir;
 use crate::law::LegalBasis;
 use crate::outcome::Outcome;
 use crate::place::State;
@@ -319,6 +320,38 @@ pub enum EventData {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         outcome: Option<Outcome>,
     },
+    /// A call that a person made to one of our numbers is over.
+    #[serde(rename = "call.inbound_ended")]
+    CallInboundEnded {
+        /// The provider's id of the call.
+        provider_call_id: String,
+        /// The number called.
+        number: PhoneNumber,
+        /// Who called.
+        caller: PhoneNumber,
+        /// The lead whose contact called.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lead: Option<LeadId>,
+        /// The campaign that had called the person.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        campaign_id: Option<CampaignId>,
+        /// In our words, when the provider gave a reason.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        outcome: Option<Outcome>,
+        /// In the provider's words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ended_reason: Option<String>,
+        /// When.
+        ended_at: Timestamp,
+        /// Whether the person asked not to be called again.
+        opted_out: bool,
+        /// When the person is called again, as was agreed on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        callback_at: Option<Timestamp>,
+        /// What it cost.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cost: Option<Usd>,
+    },
     /// Nobody is called any more, or nobody in a state.
     #[serde(rename = "calling.stopped")]
     CallingStopped {
@@ -372,6 +405,9 @@ pub enum EventData {
         /// How many it has.
         to: Cap,
     },
+    /// So many answered calls of a campaign began with two silent seconds that it may have to be paused.
+    #[serde(rename = "campaign.dead_air_high")]
+    CampaignDeadAirHigh(DeadAir),
     /// Contacts were added to a campaign.
     #[serde(rename = "campaign.contacts_added")]
     CampaignContactsAdded {
@@ -385,6 +421,9 @@ pub enum EventData {
         from: CampaignStatus,
         /// To.
         to: CampaignStatus,
+        /// The figures for which it was paused, when it was for them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dead_air: Option<DeadAir>,
     },
     /// A company has an assistant more.
     #[serde(rename = "assistant.created")]
@@ -540,9 +579,11 @@ impl EventData {
             Self::CallFailed(_) => "call.failed",
             Self::CallCanceled(_) => "call.canceled",
             Self::CallTimedOut(_) => "call.timed_out",
+            Self::CallInboundEnded { .. } => "call.inbound_ended",
             Self::CallReported { .. } => "call.reported",
             Self::CampaignCreated { .. } => "campaign.created",
             Self::CampaignAssistantChanged { .. } => "campaign.assistant_changed",
+            Self::CampaignDeadAirHigh(_) => "campaign.dead_air_high",
             Self::CampaignCapChanged { .. } => "campaign.cap_changed",
             Self::CampaignContactsAdded { .. } => "campaign.contacts_added",
             Self::CampaignStatusChanged { .. } => "campaign.status_changed",

@@ -148,6 +148,21 @@ impl Outcome {
         }
     }
 
+    /// Whether a call that was to leave a message with a machine may have left it: a machine took it, or how it ended is not known.
+    pub fn may_leave_message(self) -> bool {
+        match self {
+            Self::Voicemail | Self::Other => true,
+            Self::Answered
+            | Self::NoAnswer
+            | Self::Busy
+            | Self::InvalidNumber
+            | Self::ProviderFailed
+            | Self::CapacityLimited
+            | Self::NotPlaced
+            | Self::Canceled => false,
+        }
+    }
+
     /// Whether the call is one of the attempts allowed per contact. One that the provider had no line for, or never had,
     /// is not.
     pub fn counts(self) -> bool {

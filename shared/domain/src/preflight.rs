@@ -27,6 +27,8 @@ pub struct Preflight {
     pub over_frequency: usize,
     /// On a suppression list.
     pub suppressed: usize,
+    /// A call of the last 30 days found that there is no such number.
+    pub invalid_number: usize,
     /// Without the consent that the campaign asks for.
     pub without_consent: usize,
     /// Where it is not known which hours are legal.
@@ -81,6 +83,7 @@ impl Preflight {
                     found.over_frequency += usize::from(*wait == Wait::Frequency);
                 }
                 Verdict::Never(DoneReason::Suppressed, _) => found.suppressed += 1,
+                Verdict::Never(DoneReason::InvalidNumber, _) => found.invalid_number += 1,
                 Verdict::Never(DoneReason::NoConsent, _) => found.without_consent += 1,
                 Verdict::Never(_, Some(NotDialable::UnknownZone | NotDialable::InvalidZone) | None) => {
                     found.unknown_time_zone += 1;

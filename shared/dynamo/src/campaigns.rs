@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use dialpool_domain::assistant::AssistantUse;
 use dialpool_domain::campaign::{Campaign, CampaignCommand, CampaignStatus, Cap, NewCampaign, Progress};
 use dialpool_domain::contact::{Contact, ContactState, NewContact};
+use dialpool_domain::dead_air::DeadAir;
 use dialpool_domain::event::{Aggregate, Cause, EventData};
 use dialpool_domain::retry::DoneReason;
 use dialpool_domain::{AssistantId, CampaignId, CompanyId, PhoneNumber, Timestamp};
@@ -166,6 +167,7 @@ impl Store {
                 n_failed: 0,
                 refused_in_a_row: 0,
                 cost_e4: 0,
+                dead_air: None,
             };
             let mut writes = vec![
                 Write::insert(
@@ -373,7 +375,7 @@ impl Store {
             if next == CampaignStatus::Running {
                 moved.refused_in_a_row = 0;
             }
-            if self.move_campaign(cause, &item, &moved, None, pin).await? {
+            if self.move_campaign(cause, &item, &moved, None, pin, None).await? {
                 return Ok(Commanded::Done(Campaign::from(moved)));
             }
         }
@@ -418,7 +420,7 @@ impl Store {
             Found::Unknown | Found::Others => return Ok(false),
         };
         let moved = CampaignItem { campaign_status: CampaignStatus::Running, ..item.clone() };
-        self.move_campaign(cause, item, &moved, None, pin).await?;
+        self.move_campaign(cause, item, &moved, None, pin, None).await?;
         Ok(true)
     }
 
@@ -436,21 +438,22 @@ impl Store {
             {
                 let nothing_left = "n_open = :none AND size(slots) = :none";
                 let moved = CampaignItem { campaign_status: CampaignStatus::Completed, ..item.clone() };
-                self.move_campaign(cause, &item, &moved, Some(nothing_left), None).await
+                self.move_campaign(cause, &item, &moved, Some(nothing_left), None, None).await
             }
             _ => Ok(false),
         }
     }
 
     /// Moves a campaign on, together with `pin`, the write by which its assistant is its own from now on. With its end
-    /// the campaign lets go of the assistant.
-    async fn move_campaign(
+    /// the campaign lets go of the assistant. `dead_air`: the figures for which it is paused.
+    pub(crate) async fn move_campaign(
         &self,
         cause: &Cause,
         item: &CampaignItem,
         moved: &CampaignItem,
         also: Option<&str>,
         pin: Option<Write>,
+        dead_air: Option<DeadAir>,
     ) -> Result<bool, StoreError> {
         let next = moved.campaign_status;
         let mut condition = "item_version = :version AND campaign_status = :from".to_owned();
@@ -466,6 +469,10 @@ impl Store {
         let used = moved.assistant_use.as_ref().filter(|_| pin.is_some());
         if used.is_some() {
             change.push_str(", assistant_id = :provider, assistant_use = :use");
+        }
+        let told = moved.dead_air.as_ref().filter(|_| dead_air.is_some());
+        if told.is_some() {
+            change.push_str(", dead_air = :told");
         }
         change.push_str(if running {
             ", running_shard = :shard REMOVE refused_in_a_row"
@@ -484,6 +491,9 @@ impl Store {
         if also.is_some() {
             write = write.value(":none", 0u64);
         }
+        if let Some(told) = told {
+            write = write.value(":told", items::attribute("campaign", told)?);
+        }
         if let Some(used) = used {
             write = write
                 .value(":provider", moved.assistant_id.as_str())
@@ -494,7 +504,7 @@ impl Store {
             &item.company,
             Aggregate::Campaign(item.campaign_id.clone()),
             item.item_version + 1,
-            EventData::CampaignStatusChanged { from: item.campaign_status, to: next },
+            EventData::CampaignStatusChanged { from: item.campaign_status, to: next, dead_air },
         )?;
         let mut writes = vec![write, event];
         writes.extend(pin);

@@ -2,7 +2,7 @@
 //!
 //! **Claim**, one transaction: the contact goes from due to under way; the campaign runs and has a free slot, and so do the
 //! provider account and the company, whose switches are not on stop; what the company knows of the person is as it was read:
-//! not on its suppression list, on no other call, called no more often than is allowed, with the consent that the campaign asks
+//! not on its suppression list, not found invalid lately, on no other call, called no more often than is allowed, with the consent that the campaign asks
 //! for; nor is the number on everybody's list; the caller number is still held by this lead, is on no other call, and stays the lead's
 //! through the call; the call is written as an intent; the event. Whoever is second finds one of these conditions false, and
 //! nothing has happened.
@@ -20,7 +20,7 @@ use dialpool_domain::call::{Call, CallReport, CallState, FIRST_LOOK_AFTER, HELD_
 use dialpool_domain::campaign::{Campaign, Mode};
 use dialpool_domain::consent::ConsentRequired;
 use dialpool_domain::contact::Contact;
-use dialpool_domain::dialable::Person;
+use dialpool_domain::dialable::{Person, found_invalid_lately};
 use dialpool_domain::event::{Aggregate, Cause, EventData};
 use dialpool_domain::law::{CallsBefore, LegalBasis};
 use dialpool_domain::place::State;
@@ -29,7 +29,7 @@ use dialpool_domain::rules::Frequency;
 use dialpool_domain::{CallId, CampaignId, CompanyId, PhoneNumber, Timestamp};
 
 use crate::campaigns::{calls_of, company_index};
-use crate::items::{AssignmentItem, CallItem, NumberItem, PersonItem};
+use crate::items::{AssignmentItem, CallItem, NumberItem, PersonItem, RecentCall};
 use crate::numbers::{NumberKeys, NumberWrite};
 use crate::people::Company;
 use crate::suppression::PhoneHasher;
@@ -92,6 +92,8 @@ pub enum Claimed {
     },
     /// The number called is on a suppression list.
     Suppressed,
+    /// A call of the last 30 days found that there is no such number.
+    InvalidNumber,
     /// It is not known that the person agreed to be called.
     NoConsent,
     /// The number called was called as often as is allowed.
@@ -216,6 +218,9 @@ impl Store {
         if person.suppressed_at.is_some() {
             return Ok(Claimed::Suppressed);
         }
+        if found_invalid_lately(person.invalid_at, cause.at) {
+            return Ok(Claimed::InvalidNumber);
+        }
         let brought = claim.contact.consent.as_ref();
         let Ok(agreed) = required.met_by(person.consent.as_ref(), brought, cause.at) else {
             return Ok(Claimed::NoConsent);
@@ -274,6 +279,7 @@ impl Store {
                 calls_before: CallsBefore::count(&begun, cause.at),
                 ..claim.legal_basis.clone()
             },
+            on_machine: Some(claim.campaign.policy.voicemail.of_call(person.message_left_at, cause.at)),
             report: CallReport::default(),
             answered_at: None,
             withdrawn_at: None,
@@ -765,18 +771,25 @@ fn called_now(
     call: Option<&CallItem>,
     now: Timestamp,
 ) -> Result<Write, StoreError> {
+    let mut recent = read.recent_calls;
+    recent.retain(|call| now.since(call.at) < Frequency::SPAN);
+    if let Some(CallItem { campaign_id, from_number, .. }) = call {
+        recent.push(RecentCall { campaign_id: campaign_id.clone(), from: from_number.clone(), at: now });
+    }
     let mut begun = read.begun;
     begun.retain(|at| now.since(Timestamp::from_millis(*at)) < Frequency::SPAN);
     begun.push(now.as_millis());
     let expression = match call {
-        Some(_) => "SET begun = :begun, item_version = :next, active_call = :call",
+        Some(_) => "SET begun = :begun, recent_calls = :recent, item_version = :next, active_call = :call",
         None => "SET begun = :begun, item_version = :next ADD n_permitted :one",
     };
     let write = as_read(Write::update(table, keys::person(company, hash), expression), read.item_version)
         .value(":begun", items::attribute("person", &begun)?)
         .value(":next", read.item_version + 1);
     Ok(match call {
-        Some(call) => write.value(":call", call.call_id.as_str()),
+        Some(call) => {
+            write.value(":call", call.call_id.as_str()).value(":recent", items::attribute("person", &recent)?)
+        }
         None => write.value(":one", 1u64),
     })
 }
@@ -812,6 +825,7 @@ impl From<CallItem> for Call {
             start_by: item.start_by,
             provider_call_id: item.provider_call_id,
             legal_basis: item.legal_basis,
+            on_machine: item.on_machine,
             report: item.report,
             report_due: item.report_due,
             withdrawn: item.withdrawn_at.is_some(),

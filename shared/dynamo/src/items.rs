@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_dynamodb::types::AttributeValue;
 use dialpool_domain::assistant::{AssistantName, AssistantUse, Origin};
 use dialpool_domain::call::{CallReport, CallState};
-use dialpool_domain::campaign::{CampaignStatus, Cap, Policy};
+use dialpool_domain::campaign::{CampaignStatus, Cap, Policy, Voicemail};
 use dialpool_domain::consent::Consent;
 use dialpool_domain::contact::Address;
+use dialpool_domain::dead_air::Told;
 use dialpool_domain::dialable::Person;
 use dialpool_domain::law::LegalBasis;
 use dialpool_domain::place::{AreaCode, State};
@@ -251,6 +252,9 @@ pub(crate) struct CampaignItem {
     /// US dollars, in ten-thousandths.
     #[serde(default)]
     pub(crate) cost_e4: i64,
+    /// What was last told of its dead air.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dead_air: Option<Told>,
 }
 
 /// An assistant of a company: `CO#<company>` / `AST#<id>`.
@@ -374,6 +378,8 @@ pub(crate) struct CallItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) provider_call_id: Option<String>,
     pub(crate) legal_basis: LegalBasis,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) on_machine: Option<Voicemail>,
     pub(crate) report: CallReport,
     /// Since when somebody, or a machine, is on the line, as far as that was told before the end.
     #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
@@ -442,12 +448,24 @@ pub(crate) struct PersonItem {
     /// How often that changed.
     #[serde(default)]
     pub(crate) n_consents: u64,
-    /// How many calls of the provider's own campaigns were permitted.
+    /// Events so far: calls of the provider's own campaigns that were permitted, and calls that the person made to us.
     #[serde(default)]
     pub(crate) n_permitted: u64,
     /// When each call of the last 30 days began, in milliseconds since 1970, ascending.
     #[serde(default)]
     pub(crate) begun: Vec<i64>,
+    /// The campaigns that called the person within 30 days, and from which numbers, ascending; the last call whenever it was.
+    #[serde(default)]
+    pub(crate) recent_calls: Vec<RecentCall>,
+    /// What the person said on a call to us while on a call of ours; the end of that call acts on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) inbound: Option<HeardInbound>,
+    /// When a call found last that there is no such number.
+    #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub(crate) invalid_at: Option<Timestamp>,
+    /// When a message was left last with a machine that took the call.
+    #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub(crate) message_left_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) active_call: Option<CallId>,
     /// Changes so far; 0: nothing is known.
@@ -455,11 +473,43 @@ pub(crate) struct PersonItem {
     pub(crate) item_version: u64,
 }
 
+/// A call to a person: enough to know who is meant when the person calls back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct RecentCall {
+    pub(crate) campaign_id: CampaignId,
+    pub(crate) from: PhoneNumber,
+    #[serde(with = "millis")]
+    pub(crate) at: Timestamp,
+}
+
+/// What a person said on an inbound call that was settled during a call of ours.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct HeardInbound {
+    /// The call of ours.
+    pub(crate) during: CallId,
+    #[serde(with = "millis")]
+    pub(crate) ended_at: Timestamp,
+    /// When the person wants to be called again; none: the person was reached.
+    #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub(crate) callback: Option<Timestamp>,
+}
+
 impl PersonItem {
+    /// The last call to the person from a number, else the last from any.
+    pub(crate) fn called_from(&self, number: &PhoneNumber) -> Option<&RecentCall> {
+        let from_it = self.recent_calls.iter().rfind(|call| call.from == *number);
+        from_it.or(self.recent_calls.last())
+    }
+
     /// What is known of the person; `everywhere`: whether the number is on the list of all companies.
     pub(crate) fn known(self, everywhere: bool) -> Person {
         let calls = self.calls();
-        Person { suppressed: everywhere || self.suppressed_at.is_some(), consent: self.consent, calls }
+        Person {
+            suppressed: everywhere || self.suppressed_at.is_some(),
+            consent: self.consent,
+            calls,
+            invalid_at: self.invalid_at,
+        }
     }
 
     pub(crate) fn calls(&self) -> Vec<Timestamp> {

@@ -153,6 +153,17 @@ pub(crate) fn campaign(campaign: &CampaignId) -> Item {
     key(campaign_partition(campaign), "CAMPAIGN")
 }
 
+/// The dead air of a campaign on the day of UTC that `at` is of.
+pub(crate) fn dead_air_of_day(campaign: &CampaignId, at: Timestamp) -> Item {
+    key(campaign_partition(campaign), dead_air_day(at))
+}
+
+/// The sort key of it: text order is time order.
+pub(crate) fn dead_air_day(at: Timestamp) -> String {
+    let day = at.to_string();
+    format!("DEADAIR#{}", day.get(..10).unwrap_or(&day))
+}
+
 pub(crate) fn contact(campaign: &CampaignId, phone: &PhoneNumber) -> Item {
     key(campaign_partition(campaign), format!("{CONTACT_PREFIX}{phone}"))
 }
@@ -204,6 +215,11 @@ pub(crate) fn call_log(call: &CallId, entry: &str, part: usize) -> Item {
 /// How much the log of a call has.
 pub(crate) fn call_log_size(call: &CallId) -> Item {
     key(call_partition(call), "LOGSIZE")
+}
+
+/// A call that a person made to us, under the provider's id: Dialpool has none of it.
+pub(crate) fn inbound_call(provider_call_id: &str) -> Item {
+    key(format!("INBOUND#{provider_call_id}"), "INBOUND")
 }
 
 pub(crate) fn account_line(account: &str) -> Item {

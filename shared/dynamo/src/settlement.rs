@@ -9,6 +9,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use dialpool_domain::call::{Call, CallReport, CallState};
 use dialpool_domain::callback::NotPromised;
+use dialpool_domain::campaign::Voicemail;
 use dialpool_domain::contact::{Contact, ContactState};
 use dialpool_domain::event::{Aggregate, CallOver, Cause, EventData};
 use dialpool_domain::outcome::{Outcome, carrier_refused, number_used_up};
@@ -23,7 +24,7 @@ use tracing::error;
 use crate::callbacks::Promise;
 use crate::corrections::LateTold;
 use crate::dialing::{ROUNDS, other_call};
-use crate::items::{AssignmentItem, CallItem, ContactItem, NumberItem, PersonItem};
+use crate::items::{AssignmentItem, CallItem, ContactItem, HeardInbound, NumberItem, PersonItem};
 use crate::numbers::{NumberKeys, NumberWrite};
 use crate::people::Company;
 use crate::pool::{Changed, Over};
@@ -228,7 +229,7 @@ impl Store {
 
         let mut writes = self.over_writes(cause, &around, settlement, &report, &consequences)?;
         writes.extend(self.contact_writes(cause, &around, &consequences)?);
-        writes.push(self.person_write(&around, consequences.outcome)?);
+        writes.push(self.person_write(&around, consequences.outcome, ended_at)?);
         let answered_at = report.started_at.or(around.call.answered_at);
         let talked = answered_at.map(|answered_at| ended_at.since(answered_at));
         let over = OverCall {
@@ -240,6 +241,8 @@ impl Store {
         };
         let (number, told) = around.number.clone().with_call_over(ended_at, &around.company, &over);
         writes.extend(self.hold_writes(cause, &around, &consequences, &number, ended_at)?);
+        let campaign = &around.call.campaign_id;
+        writes.extend(self.silence_counted(campaign, &CallReport::default(), &report, ended_at));
         if let Some(told) = told {
             writes.push(self.number_event(cause, &around.call.company, &number, told)?);
         }
@@ -352,8 +355,14 @@ impl Store {
         Ok(vec![over, campaign, account, company, event])
     }
 
-    /// How often the person was called: a call that nobody got does not count. The next call to it may begin.
-    fn person_write(&self, around: &Around, outcome: Outcome) -> Result<Write, StoreError> {
+    /// How often the person was called: a call that nobody got does not count. What the call found out of the number, and whether it left
+    /// a message. The next call to it may begin.
+    fn person_write(
+        &self,
+        around: &Around,
+        outcome: Outcome,
+        ended_at: Timestamp,
+    ) -> Result<Write, StoreError> {
         let Around { call, person, hash, .. } = around;
         let mut begun = person.begun.clone();
         if !outcome.counts()
@@ -361,16 +370,29 @@ impl Store {
         {
             begun.remove(this);
         }
-        Ok(Write::update(
-            &self.tables.dialing,
-            keys::person(&call.company, hash),
-            "SET begun = :begun, item_version = :next REMOVE active_call",
-        )
-        .when("item_version = :version AND active_call = :call")
-        .value(":begun", items::attribute("person", &begun)?)
-        .value(":next", person.item_version + 1)
-        .value(":version", person.item_version)
-        .value(":call", call.call_id.as_str()))
+        let mut set = "SET begun = :begun, item_version = :next".to_owned();
+        let mut remove = " REMOVE active_call, inbound".to_owned();
+        let message_left = call.on_machine == Some(Voicemail::Leave) && outcome.may_leave_message();
+        if outcome == Outcome::InvalidNumber {
+            set.push_str(", invalid_at = :ended");
+        } else if outcome.rang() {
+            remove.push_str(", invalid_at");
+        }
+        if message_left {
+            set.push_str(", message_left_at = :ended");
+        }
+        let write = Write::update(&self.tables.dialing, keys::person(&call.company, hash), set + &remove)
+            .when("item_version = :version AND active_call = :call")
+            .value(":begun", items::attribute("person", &begun)?)
+            .value(":next", person.item_version + 1)
+            .value(":version", person.item_version)
+            .value(":call", call.call_id.as_str());
+        // A value that no expression names is refused.
+        Ok(if message_left || outcome == Outcome::InvalidNumber {
+            write.value(":ended", ended_at)
+        } else {
+            write
+        })
     }
 
     /// The contact: due again, or done.
@@ -585,6 +607,8 @@ impl Store {
                 },
             )?,
         ];
+        let ended_at = merged.ended_at.unwrap_or(cause.at);
+        writes.extend(self.silence_counted(&call.campaign_id, known, &merged, ended_at));
         let late = LateTold { cost: new_cost, outcome };
         let promised = if known.callback.is_none() && merged.callback.is_some() {
             self.late_promise(cause, &call, &merged, &late).await?
@@ -733,6 +757,11 @@ fn consequences(
         (Next::Done(DoneReason::OptedOut), None)
     } else if around.suppressed {
         (Next::Done(DoneReason::Suppressed), None)
+    } else if let Some(heard) = heard_meanwhile(around, outcome, ended_at) {
+        match heard.callback {
+            Some(at) => (Next::At(at), Some(at)),
+            None => (Next::Done(DoneReason::Reached), None),
+        }
     } else if let Some(at) = asked {
         (Next::At(at), Some(at))
     } else if end_unknown {
@@ -753,6 +782,13 @@ fn consequences(
         cost: report.cost,
         end_unknown,
     }
+}
+
+/// What the person said on a call to us that was settled during this one; the later of two talks is the last word.
+fn heard_meanwhile(around: &Around, outcome: Outcome, ended_at: Timestamp) -> Option<&HeardInbound> {
+    let heard = around.person.inbound.as_ref()?;
+    let last = !outcome.talked() || heard.ended_at >= ended_at;
+    (heard.during == around.call.call_id && last).then_some(heard)
 }
 
 /// What becomes of the hold. A lead with an appointment keeps its number for it, whatever a call comes to, unless it

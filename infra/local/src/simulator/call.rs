@@ -93,6 +93,9 @@ pub(super) struct Call {
 struct Talk {
     opted_out: bool,
     booked: bool,
+    /// From the answer to the assistant's first word.
+    #[serde(default)]
+    silence_ms: u64,
     /// When the person wants to be called again.
     #[serde(default)]
     call_again_at: Option<Timestamp>,
@@ -150,10 +153,15 @@ impl Call {
             Some(talk) => (Some(rung_at), rung_at + talk),
             None => (None, rung_at),
         };
+        let silence = script::silence(config, order.name.as_deref().unwrap_or(&id));
+        let silence_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
         let talk = match script.ending {
-            Ending::Answered { opted_out, booked, call_again, .. } => {
-                Some(Talk { opted_out, booked, call_again_at: call_again.map(|wait| ended_at + wait) })
-            }
+            Ending::Answered { opted_out, booked, call_again, .. } => Some(Talk {
+                opted_out,
+                booked,
+                silence_ms,
+                call_again_at: call_again.map(|wait| ended_at + wait),
+            }),
             Ending::Voicemail { .. }
             | Ending::Busy
             | Ending::NoAnswer
@@ -216,10 +224,11 @@ impl Call {
         self.ringing_at = self.ringing_at.filter(|ringing| *ringing <= now);
         self.answered_at = self.answered_at.filter(|answered| *answered <= now);
         // What the person would have said later is not said.
-        self.talk = self.answered_at.and(self.talk).map(|_| Talk {
+        self.talk = self.answered_at.and(self.talk).map(|talk| Talk {
             opted_out: false,
             booked: false,
             call_again_at: None,
+            ..talk
         });
         self.cost = script::cost(
             config.cost_per_minute,
@@ -357,11 +366,19 @@ impl Call {
         };
         let greeting = "Hello, this is a call about your request. Is this a good time?";
         let reply = talk.reply();
-        let (spoken_at, ended_at) = (answered_at.as_millis(), self.ended_at.as_millis());
+        let silence = Duration::from_millis(talk.silence_ms);
+        let (spoken_at, ended_at) = ((answered_at + silence).as_millis(), self.ended_at.as_millis());
+        if spoken_at >= ended_at && talk.silence_ms > 0 {
+            // Nobody of ours spoke before the person hung up.
+            let prompt = json!({
+                "role": "system", "message": "You call people.", "time": answered_at.as_millis(), "secondsFromStart": 0.0,
+            });
+            return json!({ "messages": [prompt], "messagesOpenAIFormatted": [], "transcript": "" });
+        }
         json!({
             "messages": [
-                { "role": "bot", "message": greeting, "time": spoken_at, "endTime": ended_at.min(spoken_at + 2_000), "secondsFromStart": 0.0 },
-                { "role": "user", "message": reply, "time": ended_at.min(spoken_at + 2_500), "endTime": ended_at, "secondsFromStart": 2.5 },
+                { "role": "bot", "message": greeting, "time": spoken_at, "endTime": ended_at.min(spoken_at + 2_000), "secondsFromStart": silence.as_secs_f64() },
+                { "role": "user", "message": reply, "time": ended_at.min(spoken_at + 2_500), "endTime": ended_at, "secondsFromStart": silence.as_secs_f64() + 2.5 },
             ],
             "messagesOpenAIFormatted": [
                 { "role": "assistant", "content": greeting },
@@ -397,7 +414,21 @@ impl Call {
             ended_at: over.then_some(self.ended_at),
             ended_reason: over.then(|| self.ended_reason.clone()),
             cost: over.then_some(self.cost),
+            silence: over.then(|| self.silence()).flatten(),
+            left_message: over && self.ended_reason == "voicemail" && self.leaves_message(),
         }
+    }
+
+    /// How long whoever took the call heard nobody.
+    fn silence(&self) -> Option<Duration> {
+        let silence = Duration::from_millis(self.talk?.silence_ms);
+        Some(silence.min(self.ended_at.since(self.answered_at?)))
+    }
+
+    /// Whether there is something to be said to a machine: what the request empties is not said.
+    fn leaves_message(&self) -> bool {
+        let overrides = self.request.get("assistantOverrides");
+        overrides.and_then(|overrides| overrides["voicemailMessage"].as_str()) != Some("")
     }
 }
 

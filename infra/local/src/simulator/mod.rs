@@ -80,6 +80,8 @@ pub struct Config {
     pub opt_out_rate: f64,
     /// Of those who take a call and neither opt out nor book, so many want to be called again later.
     pub callback_rate: f64,
+    /// Calls that a person takes and in which the assistant says nothing for two to eight seconds.
+    pub dead_air_rate: f64,
     /// Talks without that, in which an appointment is made.
     pub booking_rate: f64,
     /// The price of a minute from answer to end; a part of a ten-thousandth of a dollar counts as a whole one.
@@ -125,6 +127,7 @@ impl Default for Config {
             latency: Duration::from_millis(120),
             opt_out_rate: 0.04,
             callback_rate: 0.0,
+            dead_air_rate: 0.0,
             booking_rate: 0.2,
             cost_per_minute: Usd::from_ten_thousandths(900),
             concurrency_limit: 10,
@@ -200,6 +203,10 @@ pub struct LedgerEntry {
     pub ended_reason: Option<String>,
     /// What it cost, once it has ended.
     pub cost: Option<Usd>,
+    /// Whether a machine took it and the assistant's message was left there.
+    pub left_message: bool,
+    /// How long the person who took the call heard nobody, once it has ended.
+    pub silence: Option<Duration>,
 }
 
 /// The simulated provider. Clones share its state; with the last clone and the last router the simulator is gone, and

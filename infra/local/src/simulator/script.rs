@@ -212,6 +212,17 @@ pub(super) fn dialing(config: &Config, id: &str) -> Duration {
         + Duration::from_secs(2).mul_f64(stream(config.seed, &["dialing", id]).random::<f64>())
 }
 
+/// How long the assistant says nothing after an answer.
+pub(super) fn silence(config: &Config, key: &str) -> Duration {
+    let mut chance = stream(config.seed, &["silence", key]);
+    let (silent, long) = (chance.random::<f64>(), chance.random::<f64>());
+    if silent < config.dead_air_rate {
+        Duration::from_secs(2) + Duration::from_secs(6).mul_f64(long)
+    } else {
+        Duration::ZERO
+    }
+}
+
 /// What a talk of this length costs, in whole ten-thousandths of a dollar, rounded up.
 pub(super) fn cost(per_minute: Usd, talk: Duration) -> Usd {
     let price = u128::try_from(per_minute.as_ten_thousandths()).unwrap_or(0);

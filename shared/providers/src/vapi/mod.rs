@@ -24,6 +24,7 @@ mod assistants;
 mod heard;
 pub mod kept;
 mod numbers;
+mod opening;
 pub mod webhook;
 pub mod webhook_auth;
 mod wire;
@@ -222,6 +223,8 @@ pub struct ProviderCall {
     pub found_out: Vec<Map<String, Value>>,
     /// How it was heard that the person does not want to be called again, if so.
     pub opt_out: Option<String>,
+    /// How long a person who answered heard nobody of ours, in milliseconds, when the provider told that.
+    pub silence_ms: Option<u64>,
 }
 
 /// What the provider says of the calls of a number.
@@ -267,6 +270,7 @@ impl ProviderCall {
             opted_out: self.opt_out.is_some(),
             opt_out_heard: self.opt_out.clone(),
             callback: wire::promised_callback(&self.found_out),
+            silence_ms: self.silence_ms,
         };
         whole.within_limits()
     }

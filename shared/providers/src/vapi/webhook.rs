@@ -56,6 +56,8 @@ pub struct Webhook {
     pub provider_call_id: Option<String>,
     /// Our id of that call; none when Dialpool did not place it.
     pub call_id: Option<CallId>,
+    /// Whether the person calls us, as far as the message says: a call of which it does not say who placed it is the person's.
+    pub inbound: bool,
     /// The number of ours that the call is from or to, when the message says so.
     pub our_number: Option<PhoneNumber>,
     /// The number of the person on the call, when the message says so.
@@ -235,8 +237,20 @@ fn message(body: &[u8], reading: &json::Reading, about: &About) -> Result<Webhoo
         known if TYPES.contains(&known) => (call_id, Kind::Other { message_type: kind }),
         _ => return Err(UnreadableWebhook::UnknownType(kind)),
     };
+    // A message without a call is nobody's.
+    let inbound = message.get("call").is_some_and(wire::is_inbound);
     let whole = reading.whole;
-    Ok(Webhook { kind, timestamp, provider_call_id, call_id, our_number, their_number, whole, dedupe_key })
+    Ok(Webhook {
+        kind,
+        timestamp,
+        provider_call_id,
+        call_id,
+        inbound,
+        our_number,
+        their_number,
+        whole,
+        dedupe_key,
+    })
 }
 
 /// Vapi sends no event id. A call has each status once and one report; of other messages there may be many.

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::json::{self, Json};
 
+use super::opening::silence_ms;
 use super::{NewCall, ProviderAssistant, ProviderCall, webhook_auth};
 
 /// The longest name and external id of a customer, in characters.
@@ -269,14 +270,18 @@ pub(super) fn id(thing: &Json) -> Option<String> {
 pub(super) fn provider_call(id: String, call: &Json, end: &Json) -> ProviderCall {
     let analysis = end.get("analysis").unwrap_or(&Json::Null);
     let artifact = end.get("artifact").unwrap_or(&Json::Null);
+    let (started_at, ended_at) = (moment(end, "startedAt"), moment(end, "endedAt"));
+    // Before there were artifacts the messages stood beside them.
+    let messages = [artifact, end].into_iter().filter_map(|of| of.get("messages"));
+    let messages = messages.map(Json::to_value).find(Value::is_array).unwrap_or_default();
     ProviderCall {
         id,
         our_call_ids: our_call_ids(call),
         status: text(call, "status"),
         ended_reason: text(end, "endedReason"),
         created_at: moment(call, "createdAt"),
-        started_at: moment(end, "startedAt"),
-        ended_at: moment(end, "endedAt"),
+        started_at,
+        ended_at,
         cost: end.get("cost").and_then(exact_usd),
         transcript: text(artifact, "transcript").filter(|text| !text.is_empty()),
         recording_url: text(artifact, "recordingUrl").or_else(|| text(end, "recordingUrl")),
@@ -284,7 +289,13 @@ pub(super) fn provider_call(id: String, call: &Json, end: &Json) -> ProviderCall
         success_evaluation: analysis.get("successEvaluation").and_then(scalar_text),
         found_out: found_out(analysis.get("structuredData"), artifact.get("structuredOutputs")),
         opt_out: None,
+        silence_ms: silence_ms(&messages, started_at, ended_at),
     }
+}
+
+/// Whether the person placed the call: a call of which it is not said who did is the person's.
+pub(super) fn is_inbound(call: &Json) -> bool {
+    text(call, "type").is_none_or(|kind| kind == "inboundPhoneCall")
 }
 
 /// Our ids of a call of the provider's: that in its metadata, else its name. They are read nowhere else, so that whoever proves to
