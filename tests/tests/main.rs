@@ -9,6 +9,7 @@ mod events;
 mod exports;
 mod faults;
 mod flow;
+mod http;
 mod inventory;
 mod limits;
 mod money;

@@ -27,6 +27,7 @@ pub mod retry;
 pub mod rules;
 pub mod time;
 pub mod usage;
+mod whole_number;
 
 pub use ids::{AssignmentId, AssistantId, CallId, CampaignId, CompanyId, EventId, LeadId, TraceId};
 pub use money::Usd;
