@@ -1,6 +1,7 @@
 //! What the tests that span functions share: a whole stack in virtual time, and the words to speak to it.
 
 pub mod chaos;
+mod strict;
 
 use axum::body::Body;
 use dialpool::audit::{Books, Stage, Violation};
@@ -154,6 +155,27 @@ impl World {
         tokio::time::sleep(time).await;
     }
 
+    /// The company's key, as `Authorization` has it.
+    pub fn bearer(&self) -> String {
+        format!("Bearer {}", self.key)
+    }
+
+    /// Sends bytes with the company's key and these headers, the kind of the bytes included.
+    ///
+    /// # Panics
+    /// When the headers name no kind.
+    pub async fn send_bytes(
+        &self,
+        method: &str,
+        path: &str,
+        body: Vec<u8>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let kind = headers.iter().position(|(name, _)| *name == "content-type").expect("a content-type");
+        let others = [&headers[..kind], &headers[kind + 1..]].concat();
+        self.send_as(&self.bearer(), method, path, headers[kind].1, body, &others).await
+    }
+
     /// Sends a request with the company's key.
     pub async fn send(&self, method: &str, path: &str, body: Value) -> Answer {
         let bearer = format!("Bearer {}", self.key);
@@ -221,7 +243,7 @@ impl World {
         let response = self.local.stack.api().oneshot(request).await.expect("an answer");
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
-        let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        let json = strict::json(&bytes);
         let text = String::from_utf8_lossy(&bytes).into_owned();
         Answer { status: parts.status.as_u16(), json, text, headers: parts.headers }
     }

@@ -27,13 +27,13 @@ async fn a_field_that_is_wrong_is_named() {
 async fn what_no_route_takes_is_a_problem() {
     let world = World::new().await;
     let (not_found, not_allowed) = ((404, "not-found"), (405, "method-not-allowed"));
-    // All of it is answered by control-api, which knows the paths of its own routes, and not those of pool-assign.
+    // All of it is answered by control-api, which knows the paths of the other functions, too.
     for (method, path, (status, kind)) in [
         ("GET", "/v1/nowhere", not_found),
         ("GET", "/", not_found),
         ("DELETE", "/v1/health", not_allowed),
         ("PATCH", "/v1/campaigns", not_allowed),
-        ("DELETE", "/v1/assignments", not_found),
+        ("DELETE", "/v1/assignments", not_allowed),
     ] {
         let answer = world.send(method, path, Value::Null).await;
         let kind = json!(format!("urn:dialpool:problem:{kind}"));

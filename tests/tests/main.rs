@@ -11,6 +11,7 @@ mod exports;
 mod faults;
 mod flow;
 mod found_out;
+mod http;
 mod inbound;
 mod inventory;
 mod isolation;

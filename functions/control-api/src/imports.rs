@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use dialpool_domain::campaign::CampaignStatus;
 use dialpool_domain::consent::{Consent, ConsentKind};
 use dialpool_domain::contact::{Address, NewContact};
@@ -18,7 +18,7 @@ use dialpool_domain::pool::{History, HoldHours, NewNumber};
 use dialpool_domain::time::InvalidTimestamp;
 use dialpool_domain::{CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp};
 use dialpool_dynamo::{Added, Imported, Store, StoreError};
-use dialpool_runtime::http::{Api, Caller, IdIn, Parameters, Pieces, Problem};
+use dialpool_runtime::http::{Api, Caller, IdIn, MediaType, Parameters, Pieces, Problem};
 use futures::{StreamExt, TryStreamExt, stream};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -432,11 +432,12 @@ fn take<T>(
 }
 
 fn is_json(headers: &HeaderMap) -> Result<bool, Problem> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    match kind.split(';').next().unwrap_or_default().trim() {
-        "application/json" => Ok(true),
-        "text/csv" => Ok(false),
-        _ => Err(Problem::field("Content-Type", "is text/csv or application/json")),
+    match MediaType::of(headers) {
+        MediaType::Json => Ok(true),
+        MediaType::Csv => Ok(false),
+        MediaType::Unsaid | MediaType::Other => {
+            Err(Problem::unknown_media_type("text/csv, application/json"))
+        }
     }
 }
 

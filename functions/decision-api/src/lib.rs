@@ -20,7 +20,7 @@ use dialpool_domain::decision::{Context, DecisionId, EndedCall, Trigger, decide}
 use dialpool_domain::rules::Rules;
 use dialpool_domain::time::Duration;
 use dialpool_dynamo::{Decided, NewDecision, PhoneHasher, StoredDecision, Supposed, Suppressed};
-use dialpool_runtime::http::{Api, Body, Caller, IdIn, Problem, edge, with_idempotency};
+use dialpool_runtime::http::{Api, Body, Caller, IdIn, Problem, edge, with_gzip, with_idempotency};
 use dialpool_runtime::{Start, StartError};
 
 use crate::wire::{Asked, DecisionRequest, DecisionView, trigger_sha256};
@@ -48,8 +48,8 @@ pub struct DecisionApi {
 pub fn router(start: &Start) -> Result<Router, StartError> {
     let state = DecisionApi::new(start)?;
     let routes = Router::new().route("/v1/decisions", post(answer)).route("/v1/decisions/{id}", get(show));
-    let routes = with_idempotency(routes, state.clone()).with_state(state);
-    Ok(edge(routes, start.entropy.clone(), BODY_LIMIT_BYTES))
+    let routes = with_gzip(with_idempotency(routes, state.clone()).with_state(state));
+    edge(routes, start, BODY_LIMIT_BYTES)
 }
 
 async fn answer(

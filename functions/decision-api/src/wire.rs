@@ -159,7 +159,7 @@ mod tests {
             (MESSAGE, "channel", Value::Null),
             (MESSAGE, "channel", json!("fax")),
             (MESSAGE, "text", Value::Null),
-            (MESSAGE, "text", json!(7)),
+            (MESSAGE, "text", json!(true)),
             (MESSAGE, "state", json!("ZZ")),
             (MESSAGE, "call_id", json!("call_01K5S3Z8Q0M4T6V8X0Z2B4D6F8")),
             (MESSAGE, "colour", json!("red")),

@@ -26,7 +26,7 @@ use dialpool_domain::pool::{HoldHours, ReleaseReason};
 use dialpool_domain::time::Duration;
 use dialpool_domain::{AssignmentId, LeadId};
 use dialpool_dynamo::{Assigned, Changed, PoolSummary, Request, Waiting};
-use dialpool_runtime::http::{Api, Body, Caller, IdIn, Problem, edge, with_idempotency};
+use dialpool_runtime::http::{Api, Body, Caller, IdIn, Problem, edge, with_gzip, with_idempotency};
 use dialpool_runtime::{Start, StartError};
 
 use crate::wire::{AssignRequest, AssignmentView, BookRequest, ExtendRequest, WaitingList, WaitingView};
@@ -62,8 +62,8 @@ pub fn router(start: &Start) -> Result<Router, StartError> {
         .route("/v1/pool", get(pool))
         .route("/v1/waiting", get(waiting))
         .route("/v1/waiting/{lead}", delete(stop_waiting));
-    let routes = with_idempotency(routes, state.clone()).with_state(state);
-    Ok(edge(routes, start.entropy.clone(), BODY_LIMIT_BYTES))
+    let routes = with_gzip(with_idempotency(routes, state.clone()).with_state(state));
+    edge(routes, start, BODY_LIMIT_BYTES)
 }
 
 async fn assign(

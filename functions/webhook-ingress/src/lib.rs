@@ -64,7 +64,7 @@ pub fn router(start: &Start) -> Result<Router, StartError> {
         hasher: start.phone_hasher()?,
     };
     let routes = Router::new().route("/v1/webhooks/vapi", post(vapi)).with_state(state);
-    Ok(edge(routes, start.entropy.clone(), BODY_LIMIT_BYTES))
+    edge(routes, start, BODY_LIMIT_BYTES)
 }
 
 async fn vapi(

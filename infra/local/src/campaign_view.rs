@@ -72,7 +72,7 @@ fn draw(campaign: &Campaign, now: Timestamp, ends_at: Option<Timestamp>) -> Stri
         progress.calls,
         progress.answered,
         progress.no_answer,
-        progress.voicemail,
+        progress.voicemails,
         progress.busy,
         progress.failed
     ));

@@ -65,6 +65,8 @@ pub struct Settings {
     pub clock_skew_ms: fn(&str) -> i64,
     /// Schedules tick this many times slower than the template says.
     pub schedule_stretch: u32,
+    /// Origins whose web pages may call the API, parted by commas.
+    pub cors_origins: String,
 }
 
 impl Settings {
@@ -81,6 +83,7 @@ impl Settings {
             sdk_retries: true,
             clock_skew_ms: |_| 0,
             schedule_stretch: 1,
+            cors_origins: String::new(),
         }
     }
 }
@@ -111,13 +114,14 @@ impl Local {
             Simulator::new(settings.simulator, settings.clock.clone(), loopback.transport(), settings.calls)?;
         simulator.has_numbers_of(settings.engine.store());
         let (clock, lines) = (settings.clock.clone(), settings.account_lines);
-        let options = Options {
+        let mut options = Options {
             intercept: settings.intercept,
             sdk_retries: settings.sdk_retries,
             clock_skew_ms: settings.clock_skew_ms,
             schedule_stretch: settings.schedule_stretch,
             ..simulated(settings.engine, clock, entropy.clone(), &simulator, lines)
         };
+        options.variables.insert("CORS_ALLOW_ORIGINS".to_owned(), settings.cors_origins);
         let stack = Stack::start(template, options).await?;
         let api = loopback.is(stack.api());
         Ok(Self { stack, simulator, clock: settings.clock, entropy, _api: api })

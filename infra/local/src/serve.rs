@@ -64,6 +64,9 @@ pub struct ServeOptions {
     /// Where the simulation's chance starts.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Origins whose web pages may call the API, parted by commas, such as http://localhost:5173; `*` for any.
+    #[arg(long, value_name = "ORIGINS", env = "DIALPOOL_CORS_ORIGINS")]
+    pub cors_origins: Option<String>,
 }
 
 /// The campaign that leads go into.
@@ -197,6 +200,9 @@ pub async fn serve(place: &Place, options: &ServeOptions) -> anyhow::Result<()> 
     };
     made_of.variables.insert("vapi_webhook_secret".to_owned(), secret);
     made_of.variables.insert("phone_hash_key".to_owned(), hash_key);
+    if let Some(origins) = &options.cors_origins {
+        made_of.variables.insert("CORS_ALLOW_ORIGINS".to_owned(), origins.clone());
+    }
     let stack = Stack::start(&template, made_of).await?;
     let is_simulated = real_key.is_none();
     let api = loopback.is(stack.api());

@@ -15,6 +15,7 @@ use crate::assistant::AssistantUse;
 use crate::consent::ConsentRequired;
 use crate::pool::HoldHours;
 use crate::time::Duration;
+use crate::whole_number::WholeNumber;
 use crate::{CampaignId, CompanyId, PhoneNumber, Timestamp, Usd};
 
 /// Where a campaign stands.
@@ -85,8 +86,8 @@ impl fmt::Display for CampaignStatus {
 }
 
 /// How many calls of one campaign may be under way at once: 1 to 50, 8 when nothing is said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "u32", into = "u32")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(into = "u32")]
 pub struct Cap(u32);
 
 /// The cap is not between 1 and 50.
@@ -117,6 +118,12 @@ impl TryFrom<u32> for Cap {
 
     fn try_from(lines: u32) -> Result<Self, Self::Error> {
         if (1..=50).contains(&lines) { Ok(Self(lines)) } else { Err(InvalidCap) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Cap {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_u32(WholeNumber { least: 1, most: 50 }).map(Self)
     }
 }
 
@@ -272,8 +279,8 @@ pub struct Progress {
     pub no_answer: u64,
     /// Calls that found the line busy.
     pub busy: u64,
-    /// Calls that a machine answered.
-    pub voicemail: u64,
+    /// Calls that a machine answered. `voicemail` is what is done then.
+    pub voicemails: u64,
     /// Calls that failed: provider faults, numbers that do not exist, refusals, unknown reasons.
     pub failed: u64,
     /// What the calls cost so far, in US dollars.

@@ -30,6 +30,7 @@ pub mod rules;
 pub mod task;
 pub mod time;
 pub mod usage;
+mod whole_number;
 
 pub use ids::{AssignmentId, AssistantId, CallId, CampaignId, CompanyId, EventId, LeadId, TaskId, TraceId};
 pub use money::Usd;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::place::{AreaCode, State};
 use crate::time::Duration;
+use crate::whole_number::WholeNumber;
 use crate::{AssignmentId, CompanyId, LeadId, PhoneNumber, Timestamp};
 
 /// By how much the clocks of two functions may differ. An expired hold is taken over this much late.
@@ -21,8 +22,8 @@ pub const CLOCK_SKEW: Duration = Duration::from_secs(2);
 pub const AFTER_APPOINTMENT: Duration = Duration::from_hours(24);
 
 /// How long a hold may last: 1 to 168 hours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "u32", into = "u32")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(into = "u32")]
 pub struct HoldHours(u32);
 
 /// The hours are not between 1 and 168.
@@ -57,6 +58,12 @@ impl TryFrom<u32> for HoldHours {
 
     fn try_from(hours: u32) -> Result<Self, Self::Error> {
         if (1..=Self::longest().0).contains(&hours) { Ok(Self(hours)) } else { Err(InvalidHoldHours) }
+    }
+}
+
+impl<'de> Deserialize<'de> for HoldHours {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_u32(WholeNumber { least: 1, most: Self::longest().0 }).map(Self)
     }
 }
 

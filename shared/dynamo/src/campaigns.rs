@@ -990,7 +990,7 @@ impl From<CampaignItem> for Campaign {
                 answered: item.n_answered,
                 no_answer: item.n_no_answer,
                 busy: item.n_busy,
-                voicemail: item.n_voicemail,
+                voicemails: item.n_voicemail,
                 failed: item.n_failed,
                 cost,
             },

@@ -62,6 +62,11 @@ fn key(pk: String, sk: impl Into<String>) -> Item {
     Item::from([("pk".to_owned(), AttributeValue::S(pk)), ("sk".to_owned(), AttributeValue::S(sk.into()))])
 }
 
+/// The key of an item that no table has.
+pub(crate) fn nothing() -> Item {
+    key("-".to_owned(), "-")
+}
+
 pub(crate) fn pool(company: &CompanyId) -> String {
     format!("{POOL_PREFIX}{company}")
 }
@@ -284,6 +289,11 @@ pub(crate) fn event(company: &CompanyId, aggregate: &str, sequence: u64) -> Item
 
 pub(crate) fn idempotency(company: &CompanyId, name: &str) -> Item {
     key(format!("IDEM#{company}#{name}"), "IDEM")
+}
+
+/// A part of an answer that is too large for the item of its key.
+pub(crate) fn answer_part(company: &CompanyId, name: &str, attempt: &str, part: usize) -> Item {
+    key(format!("IDEM#{company}#{name}"), format!("PART#{attempt}#{part:04}"))
 }
 
 pub(crate) fn decision(company: &CompanyId, trigger: &str) -> Item {

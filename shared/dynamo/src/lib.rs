@@ -72,6 +72,19 @@ pub struct Tables {
     pub journal: String,
 }
 
+/// One of the tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    /// [`Tables::pool`].
+    Pool,
+    /// [`Tables::dialing`].
+    Dialing,
+    /// [`Tables::people`].
+    People,
+    /// [`Tables::journal`].
+    Journal,
+}
+
 /// Access to the tables. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {

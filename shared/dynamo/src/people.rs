@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::lines::Lines;
 use crate::transaction::{IntoAttribute, Transacted, Write};
-use crate::{Store, StoreError, items, keys, query};
+use crate::{Store, StoreError, Table, items, keys, query};
 
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -257,6 +257,22 @@ impl Store {
     pub async fn warm_up(&self) -> Result<(), StoreError> {
         let _nothing: Option<IgnoredAny> =
             self.get("number", &self.tables.pool, keys::vapi_owner("-")).await?;
+        Ok(())
+    }
+
+    /// Asks a table for an item that is not there.
+    ///
+    /// # Errors
+    /// When the table gives no answer.
+    pub async fn reach(&self, table: Table) -> Result<(), StoreError> {
+        let name = match table {
+            Table::Pool => &self.tables.pool,
+            Table::Dialing => &self.tables.dialing,
+            Table::People => &self.tables.people,
+            Table::Journal => &self.tables.journal,
+        };
+        let request = self.client.get_item().table_name(name).set_key(Some(keys::nothing()));
+        request.send().await?;
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use aws_sdk_sqs::error::DisplayErrorContext;
+use aws_sdk_sqs::types::QueueAttributeName;
 use futures::StreamExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -27,13 +28,23 @@ pub struct Queue {
 
 /// A message was not taken, or it is not known whether it was.
 #[derive(Debug, thiserror::Error)]
-#[error("the queue did not take a message: {0}")]
+#[error("the queue did not take a message, or gave no answer: {0}")]
 pub struct QueueError(String);
 
 impl Queue {
     /// The queue at `url`.
     pub fn new(client: aws_sdk_sqs::Client, url: String) -> Self {
         Self { client, url }
+    }
+
+    /// Asks the queue how it is.
+    ///
+    /// # Errors
+    /// When it gives no answer.
+    pub async fn reach(&self) -> Result<(), QueueError> {
+        let asked = self.client.get_queue_attributes().queue_url(&self.url);
+        let asked = asked.attribute_names(QueueAttributeName::ApproximateNumberOfMessages).send().await;
+        asked.map(|_| ()).map_err(|error| QueueError(DisplayErrorContext(error).to_string()))
     }
 
     /// Sends a message, to be seen after `delay`, at most [`LONGEST_DELAY`]. Once this returns the message is durable; it

@@ -20,4 +20,13 @@ impl Vapi {
         let listed = self.listed("phone-number", PAGE, PAGES, None).await?;
         listed.iter().map(|number| wire::number_of(number).map_err(ProviderError::Unreadable)).collect()
     }
+
+    /// Asks for one phone number, to see whether the provider answers and knows the key.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn reach(&self) -> Result<(), ProviderError> {
+        let answer = self.get(&["phone-number"], &[("limit", "1".to_owned())]).await?;
+        answer.map(|_| ()).map_err(|answer| answer.into_error())
+    }
 }

@@ -6,17 +6,45 @@ use std::str::FromStr;
 
 use axum::RequestExt;
 use axum::body::BodyDataStream;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
-use axum::http::StatusCode;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use futures::TryStreamExt;
 use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
-use serde_path_to_error::Segment;
 
+use super::json;
 use super::problem::Problem;
+
+/// What `Content-Type` says of a body, as far as routes tell bodies apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MediaType {
+    /// Nothing.
+    Unsaid,
+    /// JSON.
+    Json,
+    /// A table in text.
+    Csv,
+    /// Anything else.
+    Other,
+}
+
+impl MediaType {
+    /// The media type of a request, whatever its case and parameters are.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let Some(value) = headers.get(header::CONTENT_TYPE) else { return Self::Unsaid };
+        let value = value.to_str().unwrap_or("?").split(';').next().unwrap_or_default();
+        match value.trim().to_ascii_lowercase().as_str() {
+            "" => Self::Unsaid,
+            "application/json" | "text/json" => Self::Json,
+            other if other.starts_with("application/") && other.ends_with("+json") => Self::Json,
+            "text/csv" | "application/csv" | "text/x-csv" | "application/x-csv" => Self::Csv,
+            _ => Self::Other,
+        }
+    }
+}
 
 /// A JSON body.
 #[derive(Debug, Clone)]
@@ -26,35 +54,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let RawBody(bytes) = RawBody::from_request(request, state).await?;
-        let mut json = serde_json::Deserializer::from_slice(&bytes);
-        match serde_path_to_error::deserialize(&mut json) {
-            Ok(value) => Ok(Self(value)),
-            Err(error) if error.inner().is_data() && error.path().iter().next().is_some() => {
-                Err(Problem::field(error.path().to_string(), without_position(error.inner())))
-            }
-            Err(error) if error.inner().is_data() => {
-                Err(named_field("body", &without_position(error.inner())))
-            }
-            Err(error) => Err(Problem::unreadable(format!("the body is not JSON: {}", error.inner()))),
+        match MediaType::of(request.headers()) {
+            MediaType::Json | MediaType::Unsaid => {}
+            MediaType::Csv | MediaType::Other => return Err(Problem::unknown_media_type("application/json")),
         }
+        let RawBody(bytes) = RawBody::from_request(request, state).await?;
+        json::read(&bytes).map(Self)
     }
-}
-
-/// serde says ``missing field `lead` ``: the field is named as a field. Where it names none, `whole` is what is wrong.
-fn named_field(whole: &str, message: &str) -> Problem {
-    let mut quoted = message.split('`');
-    match (quoted.next(), quoted.next()) {
-        (Some("missing field "), Some(field)) => Problem::field(field, "is missing"),
-        (Some("unknown field "), Some(field)) => Problem::field(field, "is not known here"),
-        (Some("duplicate field "), Some(field)) => Problem::field(field, "is there more than once"),
-        _ => Problem::field(whole, message),
-    }
-}
-
-fn without_position(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.split(" at line ").next().unwrap_or(&text).to_owned()
 }
 
 /// A body as it came.
@@ -126,23 +132,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> 
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        match Query::<T>::try_from_uri(&parts.uri) {
-            Ok(Query(value)) => Ok(Self(value)),
-            Err(rejection) => Err(wrong_parameter(&rejection)),
-        }
-    }
-}
-
-/// axum has what serde found wrong, and with which parameter, among the causes of its rejection.
-fn wrong_parameter(rejection: &QueryRejection) -> Problem {
-    type Found = serde_path_to_error::Error<serde::de::value::Error>;
-    let Some(found) = causes(rejection).find_map(|cause| cause.downcast_ref::<Found>()) else {
-        return Problem::field("query", rejection.body_text());
-    };
-    let message = found.inner().to_string();
-    match found.path().iter().next() {
-        Some(Segment::Map { key }) => Problem::field(key, message),
-        _ => named_field("query", &message),
+        json::read_query(parts.uri.query().unwrap_or_default()).map(Self)
     }
 }
 
@@ -164,5 +154,29 @@ where
         let only = parameters.iter().next();
         let (name, text) = only.ok_or_else(|| Problem::internal(&"the route has no id in its path"))?;
         text.parse().map(Self).map_err(|error: T::Err| Problem::field(name, error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_media_type_is_known_in_whatever_case_and_with_parameters() {
+        for (value, expected) in [
+            ("application/json", MediaType::Json),
+            ("Application/JSON; charset=UTF-8", MediaType::Json),
+            ("application/merge-patch+json", MediaType::Json),
+            ("TEXT/CSV;header=present", MediaType::Csv),
+            (" text/csv ", MediaType::Csv),
+            ("application/x-www-form-urlencoded", MediaType::Other),
+            ("text/plain", MediaType::Other),
+            ("application/jsonp", MediaType::Other),
+            ("", MediaType::Unsaid),
+        ] {
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, value.parse().unwrap())]);
+            assert_eq!(MediaType::of(&headers), expected, "{value}");
+        }
+        assert_eq!(MediaType::of(&HeaderMap::new()), MediaType::Unsaid);
     }
 }

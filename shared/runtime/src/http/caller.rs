@@ -194,8 +194,9 @@ async fn presented_key(api: &Api, now: Timestamp, parts: &Parts) -> Result<ApiKe
     let presented =
         parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(unknown)?;
     let (key_id, secret) = presented
-        .strip_prefix("Bearer dp_")
-        .and_then(|key| key.split_once('_'))
+        .split_once(' ')
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"))
+        .and_then(|(_, key)| key.trim().strip_prefix("dp_")?.split_once('_'))
         .filter(|(key_id, _)| key_id.len() <= 64)
         .ok_or_else(unknown)?;
     let key = api.key(now, key_id).await?;

@@ -2,17 +2,18 @@
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef, Request};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use dialpool_domain::TraceId;
-use tower_http::decompression::RequestDecompressionLayer;
 use tracing::{Instrument, info_span};
 
 use super::caller::Api;
+use super::cors::Cors;
 use super::idempotency::idempotent;
 use super::problem::Problem;
-use crate::Entropy;
+use super::routes::not_routed;
+use crate::{EnvironmentError, Start, StartError};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -27,47 +28,58 @@ impl Default for BodyLimit {
 }
 
 /// Puts the edge around routes: a trace id for each request (the caller's, when it sends a `traceparent`), bodies of at
-/// most `limit_bytes`, problem+json for every error, nothing cached.
-pub fn edge(routes: Router, entropy: Entropy, limit_bytes: usize) -> Router {
-    routes
-        .fallback(async || Problem::not_found("route"))
-        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+/// most `limit_bytes`, problem+json for every error, what web pages may do (`CORS_ALLOW_ORIGINS`), nothing cached.
+///
+/// # Errors
+/// When `CORS_ALLOW_ORIGINS` cannot be read.
+pub fn edge(routes: Router, start: &Start, limit_bytes: usize) -> Result<Router, StartError> {
+    let setting = start.environment.optional_text("CORS_ALLOW_ORIGINS").unwrap_or_default();
+    let cors: Cors = setting.parse().map_err(|error: super::cors::InvalidOrigins| {
+        EnvironmentError::Unreadable { name: "CORS_ALLOW_ORIGINS".to_owned(), cause: error.to_string() }
+    })?;
+    let entropy = start.entropy.clone();
+    let routes = routes
+        .fallback(unmatched)
+        .method_not_allowed_fallback(unmatched)
         .layer(DefaultBodyLimit::max(limit_bytes))
         .layer(middleware::from_fn(move |request: Request, next: Next| {
-            let chance = entropy.next_u128();
-            async move { traced(request, next, chance, limit_bytes).await }
-        }))
+            let (chance, cors) = (entropy.next_u128(), cors.clone());
+            async move { traced(request, next, chance, limit_bytes, &cors).await }
+        }));
+    Ok(routes)
 }
 
-async fn traced(mut request: Request, next: Next, chance: u128, limit_bytes: usize) -> Response {
+async fn unmatched(method: Method, uri: Uri) -> Problem {
+    not_routed(&method, &uri)
+}
+
+async fn traced(mut request: Request, next: Next, chance: u128, limit_bytes: usize, cors: &Cors) -> Response {
     let given = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok());
     let trace = given.and_then(TraceId::from_traceparent).unwrap_or_else(|| TraceId::new(chance));
     request.extensions_mut().insert(trace.clone());
     request.extensions_mut().insert(BodyLimit(limit_bytes));
+    let grant = cors.grant(request.headers());
     // Whoever has the id from an answer finds what was logged.
     let logged = info_span!("request", trace.id = %trace);
-    let mut response = next.run(request).instrument(logged).await;
+    let mut response = if let Some(answer) = grant.preflight(&request) {
+        answer
+    } else if request.method() == Method::HEAD {
+        // The API gateway has no route for it, but axum would take it for a GET.
+        unmatched(Method::HEAD, request.uri().clone()).await.into_response()
+    } else {
+        next.run(request).instrument(logged).await
+    };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         response = problem.render(&trace);
     }
+    let headers = response.headers_mut();
+    grant.write(headers);
     let span = u64::try_from(chance & u128::from(u64::MAX)).unwrap_or(1).max(1);
     if let Ok(value) = HeaderValue::from_str(&format!("00-{trace}-{span:016x}-01")) {
-        response.headers_mut().insert(TRACEPARENT, value);
+        headers.insert(TRACEPARENT, value);
     }
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
-}
-
-/// Lets the routes take bodies that are compressed (`Content-Encoding: gzip`): what they see, and what their limit is for, is
-/// unpacked. Not for a route that verifies the bytes that were sent.
-pub fn with_gzip(routes: Router) -> Router {
-    routes.layer(RequestDecompressionLayer::new()).layer(middleware::map_response(
-        async |response: Response| {
-            let foreign = response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE
-                && response.extensions().get::<Problem>().is_none();
-            if foreign { Problem::unknown_encoding().into_response() } else { response }
-        },
-    ))
 }
 
 /// Lets the routes honour `Idempotency-Key`.

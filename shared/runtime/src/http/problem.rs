@@ -3,7 +3,7 @@
 //! The detail of a 4xx is public and meant for the caller. The cause of a 5xx stays in the log, under the trace id that
 //! the caller sees.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use dialpool_domain::time::Duration;
 use dialpool_domain::{Timestamp, TraceId};
@@ -30,6 +30,8 @@ pub struct Problem {
     errors: Vec<FieldError>,
     retry_after_seconds: Option<u64>,
     next_available_at: Option<Timestamp>,
+    /// What this kind of answer has to say in a header.
+    header: Option<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
@@ -42,6 +44,7 @@ impl Problem {
             errors: Vec::new(),
             retry_after_seconds: None,
             next_available_at: None,
+            header: None,
         }
     }
 
@@ -62,7 +65,9 @@ impl Problem {
 
     /// 401: the caller is not known.
     pub fn unauthenticated(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Who calls is not known", detail)
+        let problem =
+            Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Who calls is not known", detail);
+        Self { header: Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))), ..problem }
     }
 
     /// 403: the caller may not do this.
@@ -75,10 +80,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing", format!("no such {what}"))
     }
 
-    /// 405: the resource does not take this method.
-    pub fn method_not_allowed() -> Self {
+    /// 405: the resource does not take this method, but `allowed`.
+    pub fn method_not_allowed(method: &Method, allowed: &'static str) -> Self {
         let (kind, title) = ("method-not-allowed", "The resource does not take this method");
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, kind, title, "try another method")
+        let detail = format!("{method} is not taken here: the methods are {allowed}");
+        let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, kind, title, detail);
+        Self { header: Some((header::ALLOW, HeaderValue::from_static(allowed))), ..problem }
     }
 
     /// 409: the thing is not in a state in which this can be done.
@@ -134,7 +141,16 @@ impl Problem {
     pub fn unknown_encoding() -> Self {
         let (kind, title) = ("unknown-encoding", "The body is encoded in a way that is not taken");
         let detail = "Content-Encoding: is gzip, or left out";
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, kind, title, detail)
+        let problem = Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, kind, title, detail);
+        Self { header: Some((header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"))), ..problem }
+    }
+
+    /// 415: the body is of a kind that the route does not take, which are `taken`.
+    pub fn unknown_media_type(taken: &'static str) -> Self {
+        let (kind, title) = ("unknown-media-type", "The body is of a kind that is not taken");
+        let detail = format!("Content-Type: must be {}", taken.replace(", ", " or "));
+        let problem = Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, kind, title, detail);
+        Self { header: Some((header::ACCEPT, HeaderValue::from_static(taken))), ..problem }
     }
 
     /// 422: the `Idempotency-Key` was used for another request.
@@ -219,8 +235,8 @@ impl Problem {
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if self.status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        if let Some((name, value)) = &self.header {
+            headers.insert(name, value.clone());
         }
         response
     }
