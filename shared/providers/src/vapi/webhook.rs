@@ -533,6 +533,24 @@ mod tests {
         assert_eq!(heard(&without), None);
     }
 
+    /// What fuzzing found, or begins with (`just fuzz`).
+    #[test]
+    fn every_body_of_the_corpus_is_received() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/provider_body");
+        let mut heard = Vec::new();
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            let body = std::fs::read(&path).unwrap();
+            let received = Received::read(&body);
+            let _: Option<String> = received.kept();
+            if received.opt_out().is_some() {
+                heard.push(path.file_stem().unwrap().to_string_lossy().into_owned());
+            }
+        }
+        heard.sort();
+        assert_eq!(heard, ["cut", "damaged", "deep", "lone-surrogate", "not-utf-8", "tool", "twice"]);
+    }
+
     proptest! {
         /// Whatever happens to the bytes around it, a field that says so is heard.
         #[test]
