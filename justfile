@@ -17,6 +17,11 @@ faults N="10000":
 fault SEED:
     DIALPOOL_FAULT_SEED={{SEED}} RUST_LOG=off cargo test --workspace --test specification faults:: -- --nocapture
 
+# Arbitrary bytes on the readers of providers' bodies, for so many seconds. Needs a nightly toolchain and cargo-fuzz.
+fuzz SECONDS="300":
+    mkdir -p fuzz/found
+    cargo +nightly fuzz run provider_body fuzz/found fuzz/corpus/provider_body -- -max_total_time={{SECONDS}} -max_len=4096
+
 # The pool and the flow on AWS's DynamoDB Local.
 conformance:
     tests/conformance/dynamodb-local cargo test --workspace --test specification -- pool:: flow::

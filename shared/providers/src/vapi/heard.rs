@@ -638,10 +638,10 @@ fn is_no_text(text: &str) -> bool {
 /// "No, the customer did not ask to be removed."
 fn denies(words: &[&str]) -> bool {
     let start = words.iter().position(|word| !SUBJECTS.contains(word)).unwrap_or(words.len());
-    let denied = match &words[start..] {
-        ["did" | "has" | "have" | "had", "not", denied, ..]
-        | ["didnt" | "hasnt" | "havent" | "hadnt", denied, ..] => denied,
-        _ => return false,
+    let (["did" | "has" | "have" | "had", "not", denied, ..]
+    | ["didnt" | "hasnt" | "havent" | "hadnt", denied, ..]) = &words[start..]
+    else {
+        return false;
     };
     DENIED.contains(denied) && !words.iter().any(|word| TURNS.contains(word))
 }
@@ -748,12 +748,16 @@ mod tests {
 
     use super::*;
 
+    fn within(name: &str, value: serde_json::Value) -> serde_json::Value {
+        serde_json::Value::Object(serde_json::Map::from_iter([(name.to_owned(), value)]))
+    }
+
     fn heard(message: serde_json::Value) -> Option<String> {
-        opt_out(&json::read(json!({ "message": message }).to_string().as_bytes()).value)
+        opt_out(&json::read(within("message", message).to_string().as_bytes()).value)
     }
 
     fn found_out(data: serde_json::Value) -> Option<String> {
-        heard(json!({ "analysis": { "structuredData": data } }))
+        heard(within("analysis", within("structuredData", data)))
     }
 
     #[test]
