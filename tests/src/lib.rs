@@ -20,8 +20,8 @@ use dialpool_dynamo::{Added, Assigned, CampaignMade, Changed, Commanded, Company
 use serde_json::Value;
 use tower::ServiceExt;
 
-/// A Monday, noon in New York and 9 o'clock in Los Angeles: everybody may be called.
-pub const MONDAY: &str = "2026-03-02T17:00:00Z";
+/// A Monday, noon in New York and 9 o'clock in Los Angeles, where dialing has just begun: everybody may be called.
+pub const MONDAY: &str = "2026-03-02T17:00:05Z";
 
 /// A stack, its provider, and a company with its key.
 pub struct World {

@@ -173,7 +173,7 @@ async fn nobody_is_called_outside_the_legal_hours_and_an_unknown_place_never() {
 
     assert!(world.local.simulator.ledger().is_empty());
     let contacts = world.send("GET", &format!("/v1/campaigns/{id}/contacts"), Value::Null).await;
-    assert_eq!(contacts.json["contacts"][0]["due_at"], "2026-03-02T18:00:00.000Z", "{contacts:?}");
+    assert_eq!(contacts.json["contacts"][0]["due_at"], "2026-03-02T18:00:05.000Z", "{contacts:?}");
     assert_eq!(contacts.json["contacts"][1]["done"], "not_dialable", "{contacts:?}");
 }
 

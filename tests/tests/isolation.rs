@@ -78,7 +78,10 @@ async fn who_waits_is_seen_although_a_query_shows_nobody() {
     let waiting = Waiting { lead: lead("waits"), since: world.now(), hold_hours, area: None, region: None };
     world.store().wait(&world.company, &waiting).await.expect("an answer");
 
-    world.local.stack.tick("ReleaseSweeper").await;
+    // The first run does not see that anybody waits in the company: the next is its second reading.
+    for _run in 0..2 {
+        world.local.stack.tick("ReleaseSweeper").await;
+    }
     world.local.quiet().await;
 
     let held = world.store().hold_of(world.now(), &world.company, &waiting.lead).await.expect("an answer");
