@@ -26,12 +26,12 @@ pub struct Problem {
     status: StatusCode,
     kind: &'static str,
     title: &'static str,
-    detail: String,
+    detail: Box<str>,
     errors: Vec<FieldError>,
     retry_after_seconds: Option<u64>,
     next_available_at: Option<Timestamp>,
     /// What this kind of answer has to say in a header.
-    header: Option<(HeaderName, HeaderValue)>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 impl Problem {
@@ -40,7 +40,7 @@ impl Problem {
             status,
             kind,
             title,
-            detail: detail.into(),
+            detail: detail.into().into_boxed_str(),
             errors: Vec::new(),
             retry_after_seconds: None,
             next_available_at: None,
@@ -67,7 +67,10 @@ impl Problem {
     pub fn unauthenticated(detail: impl Into<String>) -> Self {
         let problem =
             Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Who calls is not known", detail);
-        Self { header: Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))), ..problem }
+        Self {
+            header: Some(Box::new((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))),
+            ..problem
+        }
     }
 
     /// 403: the caller may not do this.
@@ -85,7 +88,7 @@ impl Problem {
         let (kind, title) = ("method-not-allowed", "The resource does not take this method");
         let detail = format!("{method} is not taken here: the methods are {allowed}");
         let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, kind, title, detail);
-        Self { header: Some((header::ALLOW, HeaderValue::from_static(allowed))), ..problem }
+        Self { header: Some(Box::new((header::ALLOW, HeaderValue::from_static(allowed)))), ..problem }
     }
 
     /// 409: the thing is not in a state in which this can be done.
@@ -142,7 +145,10 @@ impl Problem {
         let (kind, title) = ("unknown-encoding", "The body is encoded in a way that is not taken");
         let detail = "Content-Encoding: is gzip, or left out";
         let problem = Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, kind, title, detail);
-        Self { header: Some((header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"))), ..problem }
+        Self {
+            header: Some(Box::new((header::ACCEPT_ENCODING, HeaderValue::from_static("gzip")))),
+            ..problem
+        }
     }
 
     /// 415: the body is of a kind that the route does not take, which are `taken`.
@@ -150,7 +156,7 @@ impl Problem {
         let (kind, title) = ("unknown-media-type", "The body is of a kind that is not taken");
         let detail = format!("Content-Type: must be {}", taken.replace(", ", " or "));
         let problem = Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, kind, title, detail);
-        Self { header: Some((header::ACCEPT, HeaderValue::from_static(taken))), ..problem }
+        Self { header: Some(Box::new((header::ACCEPT, HeaderValue::from_static(taken)))), ..problem }
     }
 
     /// 422: the `Idempotency-Key` was used for another request.
@@ -235,8 +241,8 @@ impl Problem {
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if let Some((name, value)) = &self.header {
-            headers.insert(name, value.clone());
+        if let Some(header) = &self.header {
+            headers.insert(&header.0, header.1.clone());
         }
         response
     }
