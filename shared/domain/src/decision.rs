@@ -608,6 +608,7 @@ mod tests {
             state: CallState::Ended,
             claimed_at,
             start_by: claimed_at + Duration::from_mins(4),
+            on_machine: None,
             provider_call_id: None,
             legal_basis: LegalBasis::of_hours(
                 Rules::united_states(),

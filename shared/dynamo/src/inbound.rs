@@ -26,6 +26,7 @@ use dialpool_domain::{CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::callbacks::Promise;
+use crate::corrections::LateTold;
 use crate::dialing::{ROUNDS, as_read};
 use crate::items::{CampaignItem, ContactItem, HeardInbound, PersonItem, RecentCall};
 use crate::transaction::{Transacted, Write};
@@ -207,7 +208,8 @@ impl Store {
                     } else {
                         let id = &campaign.campaign_id;
                         let promise = Promise { campaign: id, phone: call.caller, at, due_at: at };
-                        (self.promise_writes(cause, call.company, &promise, contact, None)?, None)
+                        let nothing = LateTold::default();
+                        (self.promise_writes(cause, call.company, &promise, contact, &nothing)?, None)
                     }
                 }
             };
