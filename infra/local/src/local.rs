@@ -23,6 +23,9 @@ pub const ACCOUNT_LINES: u32 = 100;
 /// What the simulated provider presents with a webhook, unless `serve` remembers another secret.
 pub const WEBHOOK_SECRET: &str = "local-webhook-secret";
 
+/// Under which people are filed, unless `serve` remembers another.
+const PHONE_HASH_KEY: &str = "local-phone-hash-key";
+
 /// What a stack with the simulated provider is made of.
 pub fn simulated(
     engine: Engine,
@@ -37,7 +40,7 @@ pub fn simulated(
         ("WEBHOOK_URL", "http://dialpool.invalid/v1/webhooks/vapi"),
         ("vapi_api_key", simulator.api_key()),
         ("vapi_webhook_secret", WEBHOOK_SECRET),
-        ("phone_hash_key", "local-phone-hash-key"),
+        ("phone_hash_key", PHONE_HASH_KEY),
     ];
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     Options::new(engine, clock, entropy, transport_to(simulator.router()), variables)
@@ -65,6 +68,8 @@ pub struct Settings {
     pub clock_skew_ms: fn(&str) -> i64,
     /// Schedules tick this many times slower than the template says.
     pub schedule_stretch: u32,
+    /// Under which people are filed.
+    pub phone_hash_key: String,
 }
 
 impl Settings {
@@ -81,6 +86,7 @@ impl Settings {
             sdk_retries: true,
             clock_skew_ms: |_| 0,
             schedule_stretch: 1,
+            phone_hash_key: PHONE_HASH_KEY.to_owned(),
         }
     }
 }
@@ -111,12 +117,16 @@ impl Local {
             Simulator::new(settings.simulator, settings.clock.clone(), loopback.transport(), settings.calls)?;
         simulator.has_numbers_of(settings.engine.store());
         let (clock, lines) = (settings.clock.clone(), settings.account_lines);
+        let usual = simulated(settings.engine, clock, entropy.clone(), &simulator, lines);
+        let mut variables = usual.variables;
+        variables.insert("phone_hash_key".to_owned(), settings.phone_hash_key);
         let options = Options {
+            variables,
             intercept: settings.intercept,
             sdk_retries: settings.sdk_retries,
             clock_skew_ms: settings.clock_skew_ms,
             schedule_stretch: settings.schedule_stretch,
-            ..simulated(settings.engine, clock, entropy.clone(), &simulator, lines)
+            ..usual
         };
         let stack = Stack::start(template, options).await?;
         let api = loopback.is(stack.api());
