@@ -80,7 +80,7 @@ impl CallDispatcher {
                 credential_id: environment.optional_text("VAPI_WEBHOOK_CREDENTIAL_ID").map(str::to_owned),
             },
             line: LineLimits { account: "vapi".to_owned(), outbound: outbound_lines(concurrency) },
-            hasher: start.phone_hasher()?,
+            hasher: start.phone_hasher().await?,
             rules: Rules::united_states(),
             start: start.clone(),
         };

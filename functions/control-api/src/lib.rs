@@ -96,12 +96,12 @@ pub(crate) struct ControlApi {
 /// The routes of the function; `transport` is the way to the voice provider.
 ///
 /// # Errors
-/// When the environment is incomplete.
-pub fn router(start: &Start, transport: Transport) -> Result<Router, StartError> {
+/// When the environment is incomplete, or its hash key is not that of the tables.
+pub async fn router(start: &Start, transport: Transport) -> Result<Router, StartError> {
     let state = ControlApi {
         api: Api::new(start)?,
         dial_queue: start.queue("DIAL_QUEUE_URL")?,
-        hasher: start.phone_hasher()?,
+        hasher: start.phone_hasher().await?,
         vapi: Vapi::new(
             transport,
             start.environment.text("VAPI_BASE_URL")?,

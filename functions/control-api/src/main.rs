@@ -7,6 +7,5 @@ use dialpool_runtime::Start;
 async fn main() -> Result<(), lambda_http::Error> {
     let provider = Transport::network(Roots::OfMozilla)?;
     let start = Start::of_process().await?;
-    start.warm_up().await?;
-    lambda_http::run(control_api::router(&start, provider)?).await
+    lambda_http::run(control_api::router(&start, provider).await?).await
 }

@@ -44,9 +44,9 @@ pub struct DecisionApi {
 /// The routes of the function.
 ///
 /// # Errors
-/// When the environment is incomplete.
-pub fn router(start: &Start) -> Result<Router, StartError> {
-    let state = DecisionApi::new(start)?;
+/// When the environment is incomplete, or its hash key is not that of the tables.
+pub async fn router(start: &Start) -> Result<Router, StartError> {
+    let state = DecisionApi::new(start).await?;
     let routes = Router::new().route("/v1/decisions", post(answer)).route("/v1/decisions/{id}", get(show));
     let routes = with_gzip(with_idempotency(routes, state.clone()).with_state(state));
     edge(routes, start, BODY_LIMIT_BYTES)
@@ -89,9 +89,9 @@ impl DecisionApi {
     /// What the start provides.
     ///
     /// # Errors
-    /// When the environment is incomplete.
-    pub fn new(start: &Start) -> Result<Self, StartError> {
-        Ok(Self { api: Api::new(start)?, hasher: start.phone_hasher()? })
+    /// When the environment is incomplete, or its hash key is not that of the tables.
+    pub async fn new(start: &Start) -> Result<Self, StartError> {
+        Ok(Self { api: Api::new(start)?, hasher: start.phone_hasher().await? })
     }
 
     /// A call of the caller's company that is over.

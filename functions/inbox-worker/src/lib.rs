@@ -71,12 +71,12 @@ impl InboxWorker {
     /// The state that the start provides.
     ///
     /// # Errors
-    /// When the environment is incomplete.
-    pub fn new(start: &Start) -> Result<Self, StartError> {
+    /// When the environment is incomplete, or its hash key is not that of the tables.
+    pub async fn new(start: &Start) -> Result<Self, StartError> {
         Ok(Self {
             store: start.store()?,
             dial_queue: start.queue("DIAL_QUEUE_URL")?,
-            hasher: start.phone_hasher()?,
+            hasher: start.phone_hasher().await?,
             start: start.clone(),
         })
     }

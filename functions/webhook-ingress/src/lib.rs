@@ -54,14 +54,14 @@ struct WebhookIngress {
 /// The routes of the function.
 ///
 /// # Errors
-/// When the environment is incomplete.
-pub fn router(start: &Start) -> Result<Router, StartError> {
+/// When the environment is incomplete, or its hash key is not that of the tables.
+pub async fn router(start: &Start) -> Result<Router, StartError> {
     let secret = start.environment.secret("VAPI_WEBHOOK_SECRET")?;
     let state = WebhookIngress {
         api: Api::new(start)?,
         auth: WebhookAuth::new(vec![secret]),
         inbox: start.queue("INBOX_QUEUE_URL")?,
-        hasher: start.phone_hasher()?,
+        hasher: start.phone_hasher().await?,
     };
     let routes = Router::new().route("/v1/webhooks/vapi", post(vapi)).with_state(state);
     edge(routes, start, BODY_LIMIT_BYTES)

@@ -5,6 +5,5 @@ use dialpool_runtime::Start;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     let start = Start::of_process().await?;
-    start.warm_up().await?;
-    lambda_http::run(webhook_ingress::router(&start)?).await
+    lambda_http::run(webhook_ingress::router(&start).await?).await
 }

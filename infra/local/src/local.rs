@@ -23,6 +23,9 @@ pub const ACCOUNT_LINES: u32 = 100;
 /// What the simulated provider presents with a webhook, unless `serve` remembers another secret.
 pub const WEBHOOK_SECRET: &str = "local-webhook-secret";
 
+/// Under which people are filed, unless `serve` remembers another.
+const PHONE_HASH_KEY: &str = "local-phone-hash-key";
+
 /// What a stack with the simulated provider is made of.
 pub fn simulated(
     engine: Engine,
@@ -37,7 +40,7 @@ pub fn simulated(
         ("WEBHOOK_URL", "http://dialpool.invalid/v1/webhooks/vapi"),
         ("vapi_api_key", simulator.api_key()),
         ("vapi_webhook_secret", WEBHOOK_SECRET),
-        ("phone_hash_key", "local-phone-hash-key"),
+        ("phone_hash_key", PHONE_HASH_KEY),
     ];
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     Options::new(engine, clock, entropy, transport_to(simulator.router()), variables)
@@ -67,6 +70,8 @@ pub struct Settings {
     pub schedule_stretch: u32,
     /// Origins whose web pages may call the API, parted by commas.
     pub cors_origins: String,
+    /// Under which people are filed.
+    pub phone_hash_key: String,
 }
 
 impl Settings {
@@ -84,6 +89,7 @@ impl Settings {
             clock_skew_ms: |_| 0,
             schedule_stretch: 1,
             cors_origins: String::new(),
+            phone_hash_key: PHONE_HASH_KEY.to_owned(),
         }
     }
 }
@@ -114,14 +120,18 @@ impl Local {
             Simulator::new(settings.simulator, settings.clock.clone(), loopback.transport(), settings.calls)?;
         simulator.has_numbers_of(settings.engine.store());
         let (clock, lines) = (settings.clock.clone(), settings.account_lines);
-        let mut options = Options {
+        let usual = simulated(settings.engine, clock, entropy.clone(), &simulator, lines);
+        let mut variables = usual.variables;
+        variables.insert("phone_hash_key".to_owned(), settings.phone_hash_key);
+        variables.insert("CORS_ALLOW_ORIGINS".to_owned(), settings.cors_origins);
+        let options = Options {
+            variables,
             intercept: settings.intercept,
             sdk_retries: settings.sdk_retries,
             clock_skew_ms: settings.clock_skew_ms,
             schedule_stretch: settings.schedule_stretch,
-            ..simulated(settings.engine, clock, entropy.clone(), &simulator, lines)
+            ..usual
         };
-        options.variables.insert("CORS_ALLOW_ORIGINS".to_owned(), settings.cors_origins);
         let stack = Stack::start(template, options).await?;
         let api = loopback.is(stack.api());
         Ok(Self { stack, simulator, clock: settings.clock, entropy, _api: api })

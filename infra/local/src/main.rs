@@ -62,6 +62,8 @@ enum Action {
         #[arg(long, value_name = "KEY_ID")]
         revoke: Option<String>,
     },
+    /// Compares `PHONE_HASH_KEY` with the key that people are filed under; writes the canary that functions compare at their start.
+    HashKey,
     /// Runs a whole campaign against the simulated provider, in virtual time, and checks the invariants.
     Demo {
         /// The same seed gives the same demo.
@@ -168,6 +170,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Action::Key { company, .. } => {
             real_time()?.block_on(serve::make_key(&place, company.as_ref())).map(|()| ExitCode::SUCCESS)
         }
+        Action::HashKey => real_time()?.block_on(serve::check_hash_key(&place)).map(|()| ExitCode::SUCCESS),
         Action::Import(Import::Numbers { file, company, dry_run }) => {
             real_time()?.block_on(serve::import_numbers(&place, &file, &company, dry_run))
         }

@@ -21,7 +21,7 @@ use dialpool_domain::contact::NewContact;
 use dialpool_domain::event::Cause;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CampaignId, CompanyId, Timestamp, TraceId};
-use dialpool_dynamo::{CampaignMade, Company, PhoneHasher, Store, Tables};
+use dialpool_dynamo::{CampaignMade, Company, HashKey, PhoneHasher, Proof, Store, Tables};
 use dialpool_providers::http::{Roots, Transport};
 use dialpool_runtime::http::issue_api_key;
 use dialpool_runtime::{Clock, Entropy};
@@ -112,7 +112,8 @@ impl Place {
         opened.with_context(|| format!("failed to open the local stack in {}", self.folder.display()))
     }
 
-    /// What names numbers on suppression lists: `PHONE_HASH_KEY` when that is set, else the folder's, for its own tables only.
+    /// What names numbers on suppression lists: `PHONE_HASH_KEY` when that is set, else the folder's, for its own tables only. Not
+    /// proven to be the key that people are filed under.
     fn hasher(&self) -> anyhow::Result<PhoneHasher> {
         let key = match std::env::var("PHONE_HASH_KEY") {
             Ok(key) if !key.is_empty() => key,
@@ -199,10 +200,14 @@ pub async fn serve(place: &Place, options: &ServeOptions) -> anyhow::Result<()> 
         }
     };
     made_of.variables.insert("vapi_webhook_secret".to_owned(), secret);
+    let hasher = PhoneHasher::new(hash_key.clone().into());
     made_of.variables.insert("phone_hash_key".to_owned(), hash_key);
     if let Some(origins) = &options.cors_origins {
         made_of.variables.insert("CORS_ALLOW_ORIGINS".to_owned(), origins.clone());
     }
+    // A folder from before there was a canary gets one.
+    engine.create(&template).await?;
+    proven(&engine.store(), clock.now(), &hasher).await?;
     let stack = Stack::start(&template, made_of).await?;
     let is_simulated = real_key.is_none();
     let api = loopback.is(stack.api());
@@ -353,6 +358,36 @@ pub async fn make_key(place: &Place, company: Option<&CompanyId>) -> anyhow::Res
         None => issue_api_key(&store, &entropy, None).await?,
     };
     println!("{key}");
+    Ok(())
+}
+
+/// Fails unless this is the key that people are filed under; writes the canary when there is none yet.
+async fn proven(store: &Store, now: Timestamp, hasher: &PhoneHasher) -> anyhow::Result<Proof> {
+    let (key, proof) = store.prove_hash_key(now, hasher).await?;
+    let Proof { same, other } = proof;
+    match key {
+        HashKey::Same => Ok(proof),
+        HashKey::Other => anyhow::bail!(
+            "PHONE_HASH_KEY is not the key that people are filed under ({other} events of the journal have another, {same} this \
+             one): put the former phone_hash_key back (runbook, \"A changed phone_hash_key\")"
+        ),
+        HashKey::Unproven => anyhow::bail!("the canary of PHONE_HASH_KEY is gone again: run this once more"),
+    }
+}
+
+/// Compares `PHONE_HASH_KEY` with what people are filed under, and writes the canary that functions compare at their start.
+///
+/// # Errors
+/// When it is another key, or the store gives no answer.
+pub async fn check_hash_key(place: &Place) -> anyhow::Result<()> {
+    let (hasher, store) = (place.hasher()?, place.store().await?);
+    let proof = proven(&store, place.clock()?.now(), &hasher).await?;
+    match proof.same {
+        0 => println!("PHONE_HASH_KEY is the key of these tables"),
+        events => {
+            println!("PHONE_HASH_KEY is the key of these tables: {events} events have numbers filed under it")
+        }
+    }
     Ok(())
 }
 
@@ -507,6 +542,7 @@ pub async fn preflight(
     let store = place.store().await?;
     let company = known(&store, company).await?;
     let now = place.clock()?.now();
+    proven(&store, now, &hasher).await?;
     let ahead = |(_, contact): (u64, NewContact)| Ahead {
         phone: contact.phone,
         address: contact.address,

@@ -263,10 +263,10 @@ fn start_of(function: &Function, options: &Options) -> Start {
 /// The function that the template calls by this name.
 async fn handler(function: &Function, start: &Start, provider: &Transport) -> anyhow::Result<Handler> {
     Ok(match function.name.as_str() {
-        "ControlApi" => Handler::Http(control_api::router(start, provider.clone())?),
-        "DecisionApi" => Handler::Http(decision_api::router(start)?),
+        "ControlApi" => Handler::Http(control_api::router(start, provider.clone()).await?),
+        "DecisionApi" => Handler::Http(decision_api::router(start).await?),
         "PoolAssign" => Handler::Http(pool_assign::router(start)?),
-        "WebhookIngress" => Handler::Http(webhook_ingress::router(start)?),
+        "WebhookIngress" => Handler::Http(webhook_ingress::router(start).await?),
         "CallDispatcher" => {
             let function = Arc::new(call_dispatcher::CallDispatcher::new(start, provider.clone()).await?);
             Handler::Queue(Arc::new(move |event| {
@@ -275,7 +275,7 @@ async fn handler(function: &Function, start: &Start, provider: &Transport) -> an
             }))
         }
         "InboxWorker" => {
-            let function = Arc::new(inbox_worker::InboxWorker::new(start)?);
+            let function = Arc::new(inbox_worker::InboxWorker::new(start).await?);
             Handler::Queue(Arc::new(move |event| {
                 let function = function.clone();
                 Box::pin(async move { json!(function.handle(event).await) })

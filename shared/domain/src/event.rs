@@ -123,10 +123,8 @@ impl Event {
         sequence: u64,
         data: EventData,
     ) -> Self {
-        let digest = Sha256::digest(format!("{company}/{}#{sequence}", aggregate.key()));
-        let chance = digest[..16].iter().fold(0u128, |bits, byte| bits << 8 | u128::from(*byte));
         Self {
-            id: EventId::new(cause.at, chance),
+            id: event_id(cause.at, company, &aggregate, sequence),
             version: 1,
             company: company.clone(),
             aggregate,
@@ -137,6 +135,19 @@ impl Event {
             data,
         }
     }
+
+    /// The same event as another change of its aggregate.
+    #[must_use]
+    pub fn renumbered(self, sequence: u64) -> Self {
+        let id = event_id(self.time, &self.company, &self.aggregate, sequence);
+        Self { id, sequence, ..self }
+    }
+}
+
+fn event_id(at: Timestamp, company: &CompanyId, aggregate: &Aggregate, sequence: u64) -> EventId {
+    let digest = Sha256::digest(format!("{company}/{}#{sequence}", aggregate.key()));
+    let chance = digest[..16].iter().fold(0u128, |bits, byte| bits << 8 | u128::from(*byte));
+    EventId::new(at, chance)
 }
 
 /// What happened. The schema of each type is in `events/schemas/<type>.json`.

@@ -375,7 +375,8 @@ impl Store {
             actor: cause.actor.clone(),
         };
         let key = keys::assistant_version(id, nth);
-        Ok(Write::insert(&self.tables.dialing, items::write("assistant version", key, &item)?))
+        // The record says which versions there are. One that it does not know is half of a transaction that a restore kept.
+        Ok(Write::put(&self.tables.dialing, items::write("assistant version", key, &item)?))
     }
 
     /// Fences a change: until it is finished or abandoned, or its time is over, nobody else changes the assistant, and no
@@ -551,7 +552,7 @@ impl Store {
             let writes = vec![
                 record,
                 Write::delete(table, keys::assistant_owner(&item.provider_id))
-                    .when("assistant_id = :id")
+                    .when("attribute_not_exists(pk) OR assistant_id = :id")
                     .value(":id", id.as_str()),
                 self.journal(cause, company, Aggregate::Assistant(id.clone()), item.n_versions + 1, told)?,
             ];

@@ -12,6 +12,10 @@ use crate::suppression::PhoneHasher;
 use crate::transaction::{Transacted, Write};
 use crate::{Store, StoreError, items, keys};
 
+/// The places of the writes of a change.
+const PERSON: usize = 0;
+const ENTRY: usize = 1;
+
 /// What became of a change of the ledger.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,13 +97,14 @@ impl Store {
         told: impl Fn() -> EventData,
         change: impl Fn(Option<&Consent>) -> Result<Consent, Consented>,
     ) -> Result<Consented, StoreError> {
+        let mut taken = 0;
         for _round in 0..ROUNDS {
             let person = self.person(company, hash).await?;
             let consent = match change(person.consent.as_ref()) {
                 Ok(consent) => consent,
                 Err(as_it_is) => return Ok(as_it_is),
             };
-            let nth = person.n_consents + 1;
+            let nth = person.n_consents.max(taken) + 1;
             let now = Write::update(
                 &self.tables.dialing,
                 keys::person(company, hash),
@@ -115,8 +120,11 @@ impl Store {
                 Write::insert(&self.tables.dialing, entry),
                 self.journal(cause, company, aggregate, nth, told())?,
             ];
-            if let Transacted::Done = self.transact(writes).await? {
-                return Ok(Consented::Written);
+            match self.transact(writes).await? {
+                Transacted::Done => return Ok(Consented::Written),
+                // Half of a transaction that a restore kept: an entry is never changed.
+                Transacted::Refused(refusal) if refusal.at(ENTRY) && !refusal.at(PERSON) => taken = nth,
+                Transacted::Refused(_) => {}
             }
         }
         Err(StoreError::Busy(format!("a consent changed under {ROUNDS} attempts to change it")))

@@ -23,6 +23,7 @@ pub(crate) const LOG_PREFIX: &str = "LOG#";
 pub(crate) const CONSENT_PREFIX: &str = "CONSENT#";
 pub(crate) const ASSISTANT_PREFIX: &str = "AST#";
 pub(crate) const VERSION_PREFIX: &str = "VER#";
+pub(crate) const STOP_PREFIX: &str = "STOP#";
 
 const CAMPAIGN_PREFIX: &str = "CAMP#";
 const CALL_PREFIX: &str = "CALL#";
@@ -231,6 +232,11 @@ pub(crate) fn account_line(account: &str) -> Item {
     key(format!("ACCOUNT#{account}"), "LINE")
 }
 
+/// A throw of the switch of a provider account, in the journal.
+pub(crate) fn stop_entry(account: &str, at: Timestamp, nth: u64) -> Item {
+    key(format!("ACCOUNT#{account}"), format!("{STOP_PREFIX}{:013}#{nth:09}", at.as_millis()))
+}
+
 pub(crate) fn breaker(account: &str) -> Item {
     key(format!("ACCOUNT#{account}"), "BREAKER")
 }
@@ -261,6 +267,11 @@ pub(crate) fn suppressed_everywhere(hash: &str) -> Item {
 
 pub(crate) fn everywhere_partition(hash: &str) -> String {
     format!("SUP#*#{hash}")
+}
+
+/// The hash of a fixed text: tells the key of all hashes from another.
+pub(crate) fn canary() -> Item {
+    key("CANARY".to_owned(), "PHONE_HASH")
 }
 
 pub(crate) const COMPANIES: &str = "COMPANIES";

@@ -50,6 +50,16 @@ impl Lines {
             Self::Company(company) => keys::company_line(company),
         }
     }
+
+    /// Lines on which no call is.
+    pub(crate) fn new_item(&self) -> Item {
+        let mut item = self.key();
+        for map in ["slots", "waiting"] {
+            item.insert(map.to_owned(), AttributeValue::M(Item::new()));
+        }
+        item.insert("n_events".to_owned(), 0u64.into_attribute());
+        item
+    }
 }
 
 impl LinesInUse {
@@ -125,18 +135,9 @@ impl Store {
     /// # Errors
     /// When the store gives no answer; it can be repeated.
     pub async fn open_lines(&self, lines: &Lines) -> Result<(), StoreError> {
-        let _: Transacted = self.transact(vec![self.new_lines(lines)]).await?;
+        let new = Write::insert(&self.tables.dialing, lines.new_item());
+        let _or_known: Transacted = self.transact(vec![new]).await?;
         Ok(())
-    }
-
-    /// The write that makes lines known.
-    pub(crate) fn new_lines(&self, lines: &Lines) -> Write {
-        let mut item = lines.key();
-        for map in ["slots", "waiting"] {
-            item.insert(map.to_owned(), AttributeValue::M(Item::new()));
-        }
-        item.insert("n_events".to_owned(), 0u64.into_attribute());
-        Write::insert(&self.tables.dialing, item)
     }
 
     /// The lines, and what is the matter with them; `None`: they are not known yet.
@@ -240,19 +241,32 @@ impl Store {
                 switch = switch.value(":what", reason);
             }
             let mut writes = vec![switch];
-            if let Lines::Company(company) = lines {
-                let state = state.cloned();
-                let told = match reason {
-                    Some(reason) => EventData::CallingStopped { state, reason: reason.to_owned() },
-                    None => EventData::CallingResumed { state },
-                };
-                writes.push(self.journal(
-                    cause,
-                    company,
-                    Aggregate::Lines(company.clone()),
-                    n_events,
-                    told,
-                )?);
+            match lines {
+                // An event is a company's. The recovery of the other table reads this.
+                Lines::Account(account) => {
+                    let mut entry = keys::stop_entry(account, cause.at, n_events);
+                    let texts = [("state", state.map(State::as_str)), ("reason", reason)];
+                    for (name, text) in texts {
+                        entry.extend(text.map(|text| (name.to_owned(), text.into_attribute())));
+                    }
+                    entry.insert("stopped_at".to_owned(), cause.at.into_attribute());
+                    entry.insert("actor".to_owned(), cause.actor.as_str().into_attribute());
+                    writes.push(Write::put(&self.tables.journal, entry));
+                }
+                Lines::Company(company) => {
+                    let state = state.cloned();
+                    let told = match reason {
+                        Some(reason) => EventData::CallingStopped { state, reason: reason.to_owned() },
+                        None => EventData::CallingResumed { state },
+                    };
+                    writes.push(self.journal(
+                        cause,
+                        company,
+                        Aggregate::Lines(company.clone()),
+                        n_events,
+                        told,
+                    )?);
+                }
             }
             let _again: Transacted = self.transact(writes).await?;
         }

@@ -402,7 +402,7 @@ impl Store {
             if let Some(former) = known.filter(|known| known != vapi_id) {
                 writes.push(
                     Write::delete(&self.tables.pool, keys::vapi_owner(&former))
-                        .when("e164 = :e164")
+                        .when("attribute_not_exists(pk) OR e164 = :e164")
                         .value(":e164", number.number.as_str()),
                 );
             }

@@ -133,10 +133,11 @@ impl Store {
     /// When the store gives no answer; it can be repeated.
     pub async fn create_company(&self, company: &Company) -> Result<bool, StoreError> {
         let id = &company.company;
+        // Lines and a place in the list may be there from before a restore: only the company says that it is.
+        self.open_lines(&Lines::Company(id.clone())).await?;
         let writes = vec![
             Write::insert(&self.tables.people, items::write("company", keys::company(id), company)?),
-            Write::insert(&self.tables.people, keys::listed_company(id)),
-            self.new_lines(&Lines::Company(id.clone())),
+            Write::put(&self.tables.people, keys::listed_company(id)),
         ];
         Ok(matches!(self.transact(writes).await?, Transacted::Done))
     }

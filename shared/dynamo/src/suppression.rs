@@ -1,7 +1,7 @@
 //! Suppression lists: numbers that must not be contacted. In force with the write: every claim checks both lists.
 //!
 //! A list holds keyed hashes: who reads the table cannot tell whose numbers are on it, and an entry outlives the person's
-//! data. The key never changes: with another key the lists would be empty.
+//! data. The key never changes: with another key the lists would be empty (`hash_key` sees to that).
 
 use std::fmt;
 
@@ -29,10 +29,19 @@ impl PhoneHasher {
 
     /// HMAC-SHA256 of the number, in hexadecimal digits.
     pub fn hash(&self, phone: &PhoneNumber) -> String {
+        self.hash_text(phone.as_str())
+    }
+
+    /// By which the key is known again.
+    pub(crate) fn canary(&self) -> String {
+        self.hash_text("dialpool canary")
+    }
+
+    fn hash_text(&self, text: &str) -> String {
         let key = self.0.expose_secret().as_bytes();
         let mut mac = Hmac::<Sha256>::new_from_slice(key)
             .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
-        mac.update(phone.as_str().as_bytes());
+        mac.update(text.as_bytes());
         hex::encode(mac.finalize().into_bytes())
     }
 }
@@ -42,6 +51,9 @@ impl fmt::Debug for PhoneHasher {
         f.write_str("PhoneHasher")
     }
 }
+
+/// The place of the write of [`Store::suppression`] that says that the number is on the list: the other is its event.
+const ON_THE_LIST: usize = 0;
 
 /// What became of a request not to contact a number.
 #[must_use]
@@ -70,7 +82,10 @@ impl Store {
         let writes = self.suppression(cause, company, &hasher.hash(phone), phone, lead, channel)?;
         let suppressed = match self.transact(writes).await? {
             Transacted::Done => Suppressed::Added,
-            Transacted::Refused(_) => Suppressed::Already,
+            Transacted::Refused(refusal) if refusal.at(ON_THE_LIST) => Suppressed::Already,
+            Transacted::Refused(_) => {
+                return Err(StoreError::Busy("a suppression was refused by its event alone".to_owned()));
+            }
         };
         if let Some(lead) = lead {
             self.release_opted_out(cause, company, lead).await?;
@@ -86,7 +101,9 @@ impl Store {
         let mut item = keys::suppressed_everywhere(hash);
         item.insert("suppressed_at".to_owned(), cause.at.into_attribute());
         item.insert("actor".to_owned(), cause.actor.as_str().into_attribute());
-        Ok(match self.transact(vec![Write::insert(&self.tables.dialing, item)]).await? {
+        // The journal has a copy for the recovery of the other table. It has no event, which is always a company's.
+        let copy = Write::put(&self.tables.journal, item.clone());
+        Ok(match self.transact(vec![Write::insert(&self.tables.dialing, item), copy]).await? {
             Transacted::Done => Suppressed::Added,
             Transacted::Refused(_) => Suppressed::Already,
         })

@@ -3,8 +3,13 @@
 //! A refused transaction says which write was refused and what stood there instead (`ALL_OLD`). A conflict with another
 //! transaction under way is tried again at once, jittered; so is throttling, later. A transaction whose answer was lost
 //! is repeated by the SDK with the same client token, which DynamoDB answers with the first result for ten minutes.
+//!
+//! **Events after a restore.** The sequence of an event follows from the item that it is about. When the item's table was
+//! restored to an earlier moment, the journal has that event already. Then every other write of the transaction passes,
+//! and only the event is refused. Such an event goes on after the last one of its aggregate, and the transaction is sent
+//! again. A doubled request does not come here: its item's own condition refuses it, too.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -12,7 +17,9 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure,
     TransactWriteItem, Update,
 };
+use dialpool_domain::event::Event;
 use sha2::{Digest, Sha256};
+use tracing::warn;
 
 use crate::{Store, StoreError};
 
@@ -35,11 +42,30 @@ pub(crate) struct Write {
     condition: Option<String>,
     names: HashMap<String, String>,
     values: Item,
+    /// What is written, when that is an event of the journal.
+    event: Option<Box<Event>>,
 }
 
 impl Write {
     fn of(table: &str, kind: Kind) -> Self {
-        Self { table: table.to_owned(), kind, condition: None, names: HashMap::new(), values: HashMap::new() }
+        Self {
+            table: table.to_owned(),
+            kind,
+            condition: None,
+            names: HashMap::new(),
+            values: HashMap::new(),
+            event: None,
+        }
+    }
+
+    /// Writes an item whatever is there, so that another write of the transaction decides.
+    pub(crate) fn put(table: &str, item: Item) -> Self {
+        Self::of(table, Kind::Put(item))
+    }
+
+    /// Writes an event that the journal must not have yet.
+    pub(crate) fn event(table: &str, item: Item, event: Event) -> Self {
+        Self { event: Some(Box::new(event)), ..Self::insert(table, item) }
     }
 
     /// Writes a whole item, which must not exist yet.
@@ -205,6 +231,11 @@ impl Refusal {
     pub(crate) fn found_text(&self, index: usize, attribute: &str) -> Option<&str> {
         self.found(index)?.get(attribute)?.as_s().ok().map(String::as_str)
     }
+
+    /// Which writes were refused.
+    fn refused(&self) -> impl Iterator<Item = usize> {
+        (0..self.0.len()).filter(|index| self.at(*index))
+    }
 }
 
 impl Store {
@@ -212,14 +243,21 @@ impl Store {
     ///
     /// # Errors
     /// When DynamoDB gives no clear answer, or conflicts go on for longer than [`TRIES`] tries.
-    pub(crate) async fn transact(&self, writes: Vec<Write>) -> Result<Transacted, StoreError> {
-        let items = writes.into_iter().map(Write::into_item).collect::<Result<Vec<_>, _>>()?;
+    pub(crate) async fn transact(&self, mut writes: Vec<Write>) -> Result<Transacted, StoreError> {
+        let events = writes.iter_mut().enumerate();
+        let mut events: BTreeMap<usize, Event> =
+            events.filter_map(|(index, write)| Some((index, *write.event.take()?))).collect();
+        let mut renumbered = false;
+        let mut items = writes.into_iter().map(Write::into_item).collect::<Result<Vec<_>, _>>()?;
         // What tells it from others that meet the same conflict: worked out when there is one.
         let mut token = None;
         for attempt in 0..TRIES {
             let sent =
                 self.client.transact_write_items().set_transact_items(Some(items.clone())).send().await;
             let Err(error) = sent else {
+                if renumbered {
+                    self.catch_up(events.values()).await;
+                }
                 return Ok(Transacted::Done);
             };
             match error.as_service_error() {
@@ -227,7 +265,18 @@ impl Store {
                     let reasons = canceled.cancellation_reasons();
                     let codes = || reasons.iter().filter_map(CancellationReason::code);
                     if codes().any(|code| code == "ConditionalCheckFailed") {
-                        return Ok(Transacted::Refused(Refusal(reasons.to_vec())));
+                        let refusal = Refusal(reasons.to_vec());
+                        if !refusal.refused().all(|index| events.contains_key(&index)) {
+                            return Ok(Transacted::Refused(refusal));
+                        }
+                        for index in refusal.refused() {
+                            let Some(event) = events.remove(&index) else { continue };
+                            let event = self.after_the_last(event).await?;
+                            items[index] = self.event_write(event.clone())?.into_item()?;
+                            events.insert(index, event);
+                        }
+                        renumbered = true;
+                        continue;
                     }
                     let passing =
                         ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
@@ -242,6 +291,40 @@ impl Store {
             tokio::time::sleep(pause(attempt, token[attempt as usize % token.len()])).await;
         }
         Err(StoreError::Busy(format!("{TRIES} transactions in a row met a conflict")))
+    }
+}
+
+impl Store {
+    /// The event in the place after the last one that the journal has of its aggregate.
+    async fn after_the_last(&self, event: Event) -> Result<Event, StoreError> {
+        let last = self.last_sequence(&event.company, &event.aggregate).await?;
+        warn!(
+            "the journal has {} {} already, as after a restore: {} goes on after {last}",
+            event.aggregate.key(),
+            event.sequence,
+            event.data.kind(),
+        );
+        let next = event.sequence.max(last) + 1;
+        Ok(event.renumbered(next))
+    }
+
+    /// Lets the items count as far as their events do. What fails here is made up for by the next change of the item.
+    async fn catch_up(&self, events: impl Iterator<Item = &Event>) {
+        for event in events {
+            if let Err(error) = self.count_up_to(event).await {
+                warn!("{} does not count up to {}: {error}", event.aggregate.key(), event.sequence);
+            }
+        }
+    }
+
+    async fn count_up_to(&self, event: &Event) -> Result<(), StoreError> {
+        let Some(counter) = self.counter(&event.company, &event.aggregate) else { return Ok(()) };
+        let write = Write::update(&counter.table, counter.key, "SET #counter = :sequence")
+            .when("attribute_exists(pk) AND #counter < :sequence")
+            .name("#counter", counter.attribute)
+            .value(":sequence", event.sequence);
+        let _as_far_or_gone: Transacted = Box::pin(self.transact(vec![write])).await?;
+        Ok(())
     }
 }
 

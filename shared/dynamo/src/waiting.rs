@@ -67,9 +67,10 @@ impl Store {
         }
         let mut marker = keys::waits(company, &waiting.lead);
         marker.insert("since".to_owned(), waiting.since.into_attribute());
+        // The marker says whether the lead waits. An entry without one is half of a transaction that a restore kept.
         let writes = vec![
             Write::insert(table, marker),
-            Write::insert(table, entry),
+            Write::put(table, entry),
             Write::update(table, keys::has_waiting(company), "SET company = :company")
                 .value(":company", company.as_str()),
         ];

@@ -3,7 +3,7 @@
 use aws_config::SdkConfig;
 use dialpool_domain::TraceId;
 use dialpool_domain::event::Cause;
-use dialpool_dynamo::{PhoneHasher, Store, Tables};
+use dialpool_dynamo::{HashKey, PhoneHasher, Store, StoreError, Tables};
 
 use crate::queue::Queue;
 use crate::{Clock, Entropy, Environment, EnvironmentError, aws};
@@ -33,6 +33,21 @@ pub enum StartError {
     /// The client for connections to AWS cannot be made.
     #[error("no TLS: {0}")]
     Tls(String),
+    /// The store gave no answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// With this key nobody would be found on a suppression list.
+    #[error(
+        "PHONE_HASH_KEY is not the key that people are filed under: put the former phone_hash_key back \
+         (runbook, \"A changed phone_hash_key\")"
+    )]
+    OtherHashKey,
+    /// Nothing says whether this is the key.
+    #[error(
+        "the tables are in use and have no canary of PHONE_HASH_KEY: run `dialpool hash-key` \
+         (runbook, \"A changed phone_hash_key\")"
+    )]
+    UnprovenHashKey,
 }
 
 impl Start {
@@ -86,12 +101,18 @@ impl Start {
         Ok(Queue::new(aws_sdk_sqs::Client::new(&self.sdk), url.to_owned()))
     }
 
-    /// The hasher of the suppression lists.
+    /// The hasher of the suppression lists, once its key is known to be the one that people are filed under. Its read of the
+    /// tables also connects to them.
     ///
     /// # Errors
-    /// When `PHONE_HASH_KEY` is not set.
-    pub fn phone_hasher(&self) -> Result<PhoneHasher, StartError> {
-        Ok(PhoneHasher::new(self.environment.secret("PHONE_HASH_KEY")?))
+    /// When `PHONE_HASH_KEY` is not set or is another key, or the tables do not answer.
+    pub async fn phone_hasher(&self) -> Result<PhoneHasher, StartError> {
+        let hasher = PhoneHasher::new(self.environment.secret("PHONE_HASH_KEY")?);
+        match self.store()?.check_hash_key(self.clock.now(), &hasher).await? {
+            HashKey::Same => Ok(hasher),
+            HashKey::Other => Err(StartError::OtherHashKey),
+            HashKey::Unproven => Err(StartError::UnprovenHashKey),
+        }
     }
 
     /// A change that a function makes of its own accord, now.
