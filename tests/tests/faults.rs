@@ -13,8 +13,11 @@ use dialpool_tests::World;
 use dialpool_tests::chaos::Chaos;
 use serde_json::Value;
 
-/// How many schedules a plain test run tries; `.ci/run` tries 2,000.
+/// How many schedules a plain test run tries; `.ci/run` tries as many as three minutes have room for.
 const SCHEDULES: u64 = 250;
+
+/// So many schedules each of the two tests has to try, however slow the machine is, for a run of minutes to show anything.
+const FEWEST_OF_EACH: u64 = 50;
 
 fn skew(function: &str) -> i64 {
     match function.len() % 3 {
@@ -165,7 +168,8 @@ async fn schedule(seed: u64) -> (Vec<String>, u64) {
     (violations, chaos.injected())
 }
 
-fn run(seeds: impl Iterator<Item = u64>) {
+/// Returns how many schedules there were.
+fn run(seeds: impl Iterator<Item = u64>) -> u64 {
     let (mut schedules, mut faults) = (0_u64, 0);
     for seed in seeds {
         let virtual_time = tokio::runtime::Builder::new_current_thread()
@@ -180,6 +184,18 @@ fn run(seeds: impl Iterator<Item = u64>) {
     }
     println!("{schedules} schedules, {faults} requests met a fault, 0 violations");
     assert!(faults >= schedules, "next to nothing went wrong: the test shows nothing");
+    schedules
+}
+
+/// The seeds until the minutes are over, of which real time is the measure: schedules run in virtual time.
+fn run_for(minutes: u64, seeds: impl Iterator<Item = u64>) {
+    let began = std::time::Instant::now();
+    let schedules = run(seeds.take_while(|_| began.elapsed() < Duration::from_mins(minutes)));
+    println!("{schedules} schedules in {minutes} minutes");
+    assert!(
+        schedules >= FEWEST_OF_EACH,
+        "only {schedules} schedules in {minutes} minutes: they show too little"
+    );
 }
 
 fn share(part: u64) {
@@ -188,6 +204,9 @@ fn share(part: u64) {
             run(std::iter::once(seed.parse().expect("a seed")));
         }
         return;
+    }
+    if let Ok(minutes) = std::env::var("DIALPOOL_FAULT_MINUTES") {
+        return run_for(minutes.parse().expect("a number of minutes"), (part..).step_by(2));
     }
     let schedules =
         std::env::var("DIALPOOL_FAULT_SCHEDULES").map_or(SCHEDULES, |count| count.parse().expect("a count"));

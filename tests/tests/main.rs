@@ -4,6 +4,7 @@ mod assistants;
 mod bad_input;
 mod callbacks;
 mod calling;
+mod claims;
 mod companies;
 mod dead_air;
 mod events;

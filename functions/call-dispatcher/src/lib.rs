@@ -34,6 +34,7 @@ pub struct CallDispatcher {
     start: Start,
     store: Store,
     dial_queue: Queue,
+    withdraw_queue: Queue,
     vapi: Vapi,
     webhook: WebhookTarget,
     line: LineLimits,
@@ -73,6 +74,7 @@ impl CallDispatcher {
         let dispatcher = Self {
             store: start.store()?,
             dial_queue: start.queue("DIAL_QUEUE_URL")?,
+            withdraw_queue: start.queue("WITHDRAW_QUEUE_URL")?,
             vapi: Vapi::new(transport, text("VAPI_BASE_URL")?, secret("VAPI_API_KEY")?),
             webhook: WebhookTarget {
                 url: text("WEBHOOK_URL")?.to_owned(),

@@ -90,7 +90,7 @@ impl CallDispatcher {
         let again = async |after: Duration| {
             if cause.at < call.absence_proves_from() {
                 let job = DialJob::Withdraw { call_id: call_id.clone(), trace_id: trace_id.clone() };
-                self.dial_queue.send(&job, after).await?;
+                self.withdraw_queue.send(&job, after).await?;
             }
             Ok::<(), DispatchError>(())
         };

@@ -127,7 +127,7 @@ pub(crate) async fn stop_all(
             continue;
         }
         let job = DialJob::Withdraw { call_id: call_id.clone(), trace_id: cause.trace_id.clone() };
-        state.dial_queue.send(&job, Duration::ZERO).await?;
+        state.withdraw_queue.send(&job, Duration::ZERO).await?;
     }
     Ok(Json(lines.into()))
 }

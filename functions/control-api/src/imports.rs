@@ -18,7 +18,7 @@ use dialpool_domain::pool::{History, HoldHours, NewNumber};
 use dialpool_domain::time::InvalidTimestamp;
 use dialpool_domain::{CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp};
 use dialpool_dynamo::{Added, Imported, Store, StoreError};
-use dialpool_runtime::http::{Api, Caller, IdIn, MediaType, Parameters, Pieces, Problem};
+use dialpool_runtime::http::{Caller, IdIn, MediaType, Parameters, Pieces, Problem};
 use futures::{StreamExt, TryStreamExt, stream};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -26,6 +26,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::ControlApi;
+use crate::claims::{self, NumbersReport};
 use crate::rows::{Cell, Read, Row, Rows, excerpt};
 use crate::wire::ImportParameters;
 
@@ -442,18 +443,18 @@ fn is_json(headers: &HeaderMap) -> Result<bool, Problem> {
 }
 
 pub(crate) async fn import_numbers(
-    State(api): State<Api>,
+    State(state): State<ControlApi>,
     caller: Caller,
     Parameters(parameters): Parameters<ImportParameters>,
     headers: HeaderMap,
     body: Pieces,
-) -> Result<Json<Report>, Problem> {
+) -> Result<Json<NumbersReport>, Problem> {
     let accepted = Reading::new(is_json(&headers)?, number_of(&caller.company)).sent(body).await?;
-    let (store, cause) = (&api.store, &caller.cause());
-    Ok(Json(bring_numbers(store, cause, &caller.company, accepted, parameters.dry_run, || {}).await?))
+    let (cause, dry_run) = (&caller.cause(), parameters.dry_run);
+    Ok(Json(Box::pin(claims::bring(&state, cause, &caller.company, accepted, dry_run)).await?))
 }
 
-/// Brings the numbers of a file into a company's pool; a dry run only says what would be. `row_done` is called after each.
+/// Brings the numbers of a file into a company's pool, on an operator's word; a dry run only says what would be. `row_done` is called after each.
 ///
 /// # Errors
 /// When the store gives no answer; the import can be repeated.
@@ -550,11 +551,11 @@ pub fn skipped(lines: &[u64], contacts: &[NewContact], known: Vec<PhoneNumber>) 
     skipped
 }
 
-fn refusal(line: u64, field: &str, reason: &str) -> RowRefused {
+pub(crate) fn refusal(line: u64, field: &str, reason: &str) -> RowRefused {
     RowRefused { line, field: field.to_owned(), reason: reason.to_owned() }
 }
 
-fn report<T>(accepted: &Accepted<T>, dry_run: bool) -> Report {
+pub(crate) fn report<T>(accepted: &Accepted<T>, dry_run: bool) -> Report {
     let rows = accepted.rows.len() + accepted.refused.len();
     Report { rows, added: 0, known: 0, skipped: Vec::new(), refused: accepted.refused.clone(), dry_run }
 }

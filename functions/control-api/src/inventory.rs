@@ -4,9 +4,9 @@
 
 use axum::Json;
 use axum::extract::State;
-use dialpool_domain::inventory::{Finding, Inventory, Line, ProviderNumber, Unpooled};
+use dialpool_domain::inventory::{Account, Finding, Inventory, Line, ProviderNumber, Unpooled};
 use dialpool_domain::pool::NewNumber;
-use dialpool_domain::{PhoneNumber, Timestamp};
+use dialpool_domain::{CompanyId, PhoneNumber, Timestamp};
 use dialpool_dynamo::{Imported, StoreError};
 use dialpool_runtime::http::{Caller, Operator, Problem};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::ControlApi;
 use crate::assistants::not_sent;
+use crate::claims;
 use crate::imports::AT_ONCE;
 
 /// What the provider says of the numbers in service.
@@ -23,6 +24,8 @@ pub(crate) struct Report {
     healthy: usize,
     unhealthy: usize,
     lines: Vec<Line>,
+    /// Numbers that wait to be confirmed.
+    unconfirmed: Vec<PhoneNumber>,
 }
 
 /// The same for all companies, with what the provider has beside their numbers.
@@ -31,12 +34,24 @@ pub(crate) struct OperatorReport {
     #[serde(flatten)]
     report: Report,
     unpooled: Vec<Unpooled>,
+    /// What companies say is theirs, and nobody has confirmed.
+    claims: Vec<Claimed>,
+}
+
+/// A number that a company says is its own.
+#[derive(Debug, Serialize)]
+struct Claimed {
+    company: CompanyId,
+    number: PhoneNumber,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider_id: Option<String>,
 }
 
 /// What was written into the pool, and how it is then.
 #[derive(Debug, Serialize)]
 pub(crate) struct Synced {
     changed: Vec<NewId>,
+    confirmed: Vec<PhoneNumber>,
     refused: Vec<NotTaken>,
     #[serde(flatten)]
     report: Report,
@@ -70,19 +85,22 @@ impl NewId {
 }
 
 impl Report {
-    fn of(checked_at: Timestamp, lines: Vec<Line>) -> Self {
+    fn of(checked_at: Timestamp, lines: Vec<Line>, unconfirmed: Vec<PhoneNumber>) -> Self {
         let healthy = lines.iter().filter(|line| line.healthy).count();
-        Self { checked_at, healthy, unhealthy: lines.len() - healthy, lines }
+        Self { checked_at, healthy, unhealthy: lines.len() - healthy, lines, unconfirmed }
     }
 }
 
 pub(crate) async fn show(State(state): State<ControlApi>, caller: Caller) -> Result<Json<Report>, Problem> {
     let pooled = state.api.store.pooled_numbers(caller.at, &caller.company).await?;
     let inventory = Inventory::of(&pooled, &state.provider_numbers().await?);
-    Ok(Json(Report::of(caller.at, inventory.lines)))
+    let claims = state.api.store.claims(&caller.company).await?;
+    let unconfirmed = claims.into_iter().map(|claimed| claimed.number).collect();
+    Ok(Json(Report::of(caller.at, inventory.lines, unconfirmed)))
 }
 
-/// Writes into the pool under which ids the provider has its numbers. Nothing else of a number changes.
+/// Writes into the pool under which ids the provider has its numbers, of which nothing else changes, and those that waited for
+/// the provider to confirm them.
 pub(crate) async fn sync(State(state): State<ControlApi>, caller: Caller) -> Result<Json<Synced>, Problem> {
     let (store, company, cause) = (&state.api.store, &caller.company, &caller.cause());
     let pooled = store.pooled_numbers(caller.at, company).await?;
@@ -108,9 +126,11 @@ pub(crate) async fn sync(State(state): State<ControlApi>, caller: Caller) -> Res
         };
         refused.push(NotTaken { number: new.number, reason });
     }
+    let settled = claims::settle(&state, cause, company, Account::of(theirs.clone())).await?;
+    refused.extend(settled.refused.into_iter().map(|(number, reason)| NotTaken { number, reason }));
     let pooled = store.pooled_numbers(caller.at, company).await?;
-    let report = Report::of(caller.at, Inventory::of(&pooled, &theirs).lines);
-    Ok(Json(Synced { changed, refused, report }))
+    let report = Report::of(caller.at, Inventory::of(&pooled, &theirs).lines, settled.unconfirmed);
+    Ok(Json(Synced { changed, confirmed: settled.confirmed, refused, report }))
 }
 
 /// The numbers of all companies, and what the provider has beside them.
@@ -121,7 +141,24 @@ pub(crate) async fn show_all(
     let at = operator.cause().at;
     let pooled = state.api.store.all_pooled_numbers(at).await?;
     let Inventory { lines, unpooled } = Inventory::of(&pooled, &state.provider_numbers().await?);
-    Ok(Json(OperatorReport { report: Report::of(at, lines), unpooled }))
+    let (mut claims, mut after) = (Vec::new(), None);
+    loop {
+        let (companies, next) = state.api.store.companies(after.as_ref(), 100).await?;
+        for company in companies {
+            let of_company = state.api.store.claims(&company.company).await?;
+            claims.extend(of_company.into_iter().map(|claimed| Claimed {
+                company: company.company.clone(),
+                number: claimed.number,
+                provider_id: claimed.vapi_id,
+            }));
+        }
+        after = next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let unconfirmed = claims.iter().map(|claimed| claimed.number.clone()).collect();
+    Ok(Json(OperatorReport { report: Report::of(at, lines, unconfirmed), unpooled, claims }))
 }
 
 impl ControlApi {

@@ -49,6 +49,7 @@ mod callbacks;
 mod calling;
 mod campaigns;
 mod cells;
+mod claims;
 mod company;
 mod exports;
 mod health;
@@ -88,6 +89,8 @@ const BODY_LIMIT_BYTES: usize = 10 * 1024 * 1024;
 pub(crate) struct ControlApi {
     api: Api,
     dial_queue: Queue,
+    #[from_ref(skip)]
+    withdraw_queue: Queue,
     hasher: PhoneHasher,
     vapi: Vapi,
     health: Health,
@@ -101,6 +104,7 @@ pub async fn router(start: &Start, transport: Transport) -> Result<Router, Start
     let state = ControlApi {
         api: Api::new(start)?,
         dial_queue: start.queue("DIAL_QUEUE_URL")?,
+        withdraw_queue: start.queue("WITHDRAW_QUEUE_URL")?,
         hasher: start.phone_hasher().await?,
         vapi: Vapi::new(
             transport,
@@ -169,6 +173,7 @@ pub async fn router(start: &Start, transport: Transport) -> Result<Router, Start
             get(calling::stops_of_all).put(calling::stop_all).delete(calling::resume_all),
         )
         .route("/v1/operator/provider/numbers", get(inventory::show_all))
+        .route("/v1/operator/numbers/{number}/confirm", post(claims::confirm))
         .route("/v1/operator/suppressions", post(suppress_everywhere));
     let routes = with_gzip(with_idempotency(routes, state.clone()).merge(operators).with_state(state));
     edge(routes, start, BODY_LIMIT_BYTES)
@@ -232,7 +237,7 @@ async fn suppress_everywhere(
     for call_id in lines.calls() {
         if store.call(call_id).await?.is_some_and(|call| call.to == request.phone) {
             let job = DialJob::Withdraw { call_id: call_id.clone(), trace_id: cause.trace_id.clone() };
-            state.dial_queue.send(&job, Duration::ZERO).await?;
+            state.withdraw_queue.send(&job, Duration::ZERO).await?;
         }
     }
     let status = match suppressed {

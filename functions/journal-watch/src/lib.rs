@@ -29,7 +29,7 @@ const POOLS_WITHIN: Duration = Duration::from_secs(2);
 pub struct JournalWatch {
     start: Start,
     store: Store,
-    dial_queue: Queue,
+    withdraw_queue: Queue,
 }
 
 /// A company cannot be looked after; its events are brought again.
@@ -58,7 +58,8 @@ impl JournalWatch {
     /// # Errors
     /// When the environment is incomplete.
     pub fn new(start: &Start) -> Result<Self, StartError> {
-        Ok(Self { store: start.store()?, dial_queue: start.queue("DIAL_QUEUE_URL")?, start: start.clone() })
+        let withdraw_queue = start.queue("WITHDRAW_QUEUE_URL")?;
+        Ok(Self { store: start.store()?, withdraw_queue, start: start.clone() })
     }
 
     /// Looks after the companies that a batch is about: first what must not be called any more, of all of them. When that cannot
@@ -94,7 +95,7 @@ impl JournalWatch {
     async fn withdraw_under(&self, stop: &Event) -> Result<(), WatchError> {
         for call_id in self.calls_under(stop).await? {
             let job = DialJob::Withdraw { call_id, trace_id: stop.trace_id.clone() };
-            self.dial_queue.send(&job, Duration::ZERO).await?;
+            self.withdraw_queue.send(&job, Duration::ZERO).await?;
         }
         if let EventData::LeadOptedOut { lead: Some(lead), .. } = &stop.data {
             // Who is not called needs no number.

@@ -1,11 +1,12 @@
 //! The stack on this machine, over HTTP, kept in a folder: for development, and for a first look.
 //!
-//! Everything listens on loopback only. With `VAPI_API_KEY` set the calls are real: the provider is Vapi, time is real,
+//! Everything listens on loopback only, behind the [`Entrance`](crate::entrance). With `VAPI_API_KEY` set the calls are real: the provider is Vapi, time is real,
 //! and webhooks come to `DIALPOOL_PUBLIC_URL`. Without it the provider is the simulator, whose calls and assistants survive a restart.
 //! With `AWS_ENDPOINT_URL` set the imports and keys go to that endpoint instead of the folder, by the system's clock and with
 //! the `PHONE_HASH_KEY` of the deployment.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
+use axum::Router;
 use clap::Args;
 use control_api::{Ahead, Plan, export_calls, export_contacts, look_ahead};
 use dialpool_domain::campaign::{Cap, NewCampaign, Policy};
@@ -28,6 +30,8 @@ use dialpool_runtime::{Clock, Entropy};
 use tokio::net::TcpListener;
 
 use crate::engine::Engine;
+use crate::entrance::{ACCESS_KEY, Entrance, Signatures};
+use crate::listen::listen;
 use crate::local::{ACCOUNT_LINES, TEMPLATE, simulated};
 use crate::simulator::{CallJournal, Config, Simulator};
 use crate::stack::{Loopback, Options, Stack};
@@ -144,7 +148,7 @@ impl Place {
 
     /// The clock of the stack whose tables these are.
     fn clock(&self) -> anyhow::Result<Clock> {
-        if is_elsewhere() { Ok(Clock::system()) } else { clock(None, &self.folder) }
+        if is_elsewhere() { Ok(Clock::system()) } else { Ok(moved_clock(None, &self.folder)?.0) }
     }
 }
 
@@ -173,11 +177,13 @@ pub async fn serve(place: &Place, options: &ServeOptions) -> anyhow::Result<()> 
         "--at: the calls are real (VAPI_API_KEY is set), so time is, too"
     );
     anyhow::ensure!(
-        real_key.is_none() || !place.folder.join("began-at").exists(),
+        real_key.is_none() || !place.folder.join(BEGAN_AT).exists(),
         "{} has a simulated past: real calls (VAPI_API_KEY is set) need a folder of their own, see --folder",
         place.folder.display()
     );
-    let clock = clock(options.at, &place.folder)?;
+    let public_host = public_host()?;
+    let _alone = alone(&place.folder)?;
+    let (clock, moved) = moved_clock(options.at, &place.folder)?;
     let engine = place.engine(clock.clone())?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port.unwrap_or(PORT)));
     let listener =
@@ -209,6 +215,11 @@ pub async fn serve(place: &Place, options: &ServeOptions) -> anyhow::Result<()> 
     engine.create(&template).await?;
     proven(&engine.store(), clock.now(), &hasher).await?;
     let stack = Stack::start(&template, made_of).await?;
+    // From here on the start has succeeded: one that fails leaves the clock where it was.
+    if let Some(offset_ms) = moved {
+        std::fs::write(place.folder.join(BEGAN_AT), offset_ms.to_string())?;
+    }
+    let told_to_stop = told_to_stop().context("failed to wait for Ctrl-C")?;
     let is_simulated = real_key.is_none();
     let api = loopback.is(stack.api());
     // The clock went on while the stack was down: what was due then is due now.
@@ -216,43 +227,88 @@ pub async fn serve(place: &Place, options: &ServeOptions) -> anyhow::Result<()> 
         stack.tick(schedule).await;
     }
     let key = first_key(&engine, &stack.store, &entropy).await?;
-    welcome(&address, &key, is_simulated, &place.folder, clock.now());
     // What is not a route of the API is for the AWS tools of this machine: not where Vapi, and so anybody, reaches it.
-    let aws = is_simulated.then(|| engine.endpoint());
-    let app = axum::Router::new().fallback(move |request: axum::extract::Request| {
-        let aws = aws.clone().filter(|_| request.headers().contains_key("x-amz-target"));
-        let router = aws.unwrap_or_else(|| axum::Router::clone(&api));
-        async move { tower::ServiceExt::oneshot(router, request).await }
-    });
-    axum::serve(listener, app).with_graceful_shutdown(interrupted()).await?;
+    let aws_secret = match is_simulated {
+        true => Some(remembered_secret(&engine, "secret/aws", &entropy)?),
+        false => None,
+    };
+    welcome(&address, &key, aws_secret.as_deref(), &place.folder, clock.now());
+    let signatures = |secret| (engine.endpoint(), Signatures::by(secret, Clock::system()));
+    let entrance = Entrance::new(Router::clone(&api), public_host, aws_secret.map(signatures));
+    listen(listener, entrance.router(), told_to_stop).await;
     println!("\nstopped; everything is kept in {}", place.folder.display());
     Ok(())
 }
 
-async fn interrupted() {
-    if let Err(error) = tokio::signal::ctrl_c().await {
-        eprintln!("dialpool: cannot wait for Ctrl-C: {error}");
-        std::future::pending::<()>().await;
+/// Ends with Ctrl-C, and with the signal by which a supervisor ends a process.
+#[cfg(unix)]
+fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Ends with Ctrl-C.
+#[cfg(not(unix))]
+fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    Ok(async move {
+        interrupt.recv().await;
+    })
+}
+
+/// The folder for this process alone, for as long as what this returns is kept: two stacks would each have the queues' messages
+/// worked on, and move the clock.
+fn alone(folder: &Path) -> anyhow::Result<std::fs::File> {
+    std::fs::create_dir_all(folder)?;
+    let lock = std::fs::File::create(folder.join("serving"))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            anyhow::bail!("another `dialpool serve` runs on {}", folder.display())
+        }
+        Err(std::fs::TryLockError::Error(error)) => Err(error).context("failed to lock the folder"),
     }
 }
 
-/// Real time, or time that began at `at`. Over restarts simulated time goes on from where the folder's clock got to.
-fn clock(at: Option<Timestamp>, folder: &Path) -> anyhow::Result<Clock> {
-    let file = folder.join("began-at");
+/// Where the folder keeps by how many milliseconds its time differs from the system's.
+const BEGAN_AT: &str = "began-at";
+
+/// Real time, or time that began at `at`. Over restarts simulated time goes on from where the folder's clock got to. Besides,
+/// what the folder has to keep once the stack has started with another beginning.
+fn moved_clock(at: Option<Timestamp>, folder: &Path) -> anyhow::Result<(Clock, Option<i64>)> {
+    let file = folder.join(BEGAN_AT);
     let system = Clock::system();
-    let offset = match (at, std::fs::read_to_string(&file)) {
+    let (offset, moved) = match (at, std::fs::read_to_string(&file)) {
         (Some(at), _) => {
             let offset = at.as_millis() - system.now().as_millis();
-            std::fs::create_dir_all(folder)?;
-            std::fs::write(&file, offset.to_string())?;
-            offset
+            (offset, Some(offset))
         }
         (None, Ok(saved)) => {
-            saved.trim().parse().with_context(|| format!("{} is no number", file.display()))?
+            let saved = saved.trim().parse();
+            (saved.with_context(|| format!("{} is no number", file.display()))?, None)
         }
-        (None, Err(_)) => return Ok(system),
+        (None, Err(_)) => return Ok((system, None)),
     };
-    Ok(Clock::from_fn(move || Timestamp::from_millis(system.now().as_millis().saturating_add(offset))))
+    let clock =
+        Clock::from_fn(move || Timestamp::from_millis(system.now().as_millis().saturating_add(offset)));
+    Ok((clock, moved))
+}
+
+/// The host by which others than this machine reach the API, when one is named.
+fn public_host() -> anyhow::Result<Option<String>> {
+    let Some(url) = std::env::var("DIALPOOL_PUBLIC_URL").ok().filter(|url| !url.is_empty()) else {
+        return Ok(None);
+    };
+    let host = url.parse::<http::Uri>().ok().and_then(|url| url.host().map(str::to_owned));
+    let host = host
+        .with_context(|| format!("DIALPOOL_PUBLIC_URL is {url}, which is no address such as https://..."))?;
+    Ok(Some(host))
 }
 
 fn real_provider(key: &str) -> anyhow::Result<(Transport, BTreeMap<String, String>)> {
@@ -324,8 +380,8 @@ async fn new_key(store: &Store, company: &CompanyId, entropy: &Entropy) -> anyho
     Ok((issue_api_key(store, entropy, Some(company)).await?, is_new))
 }
 
-fn welcome(address: &SocketAddr, key: &str, simulated: bool, folder: &Path, now: Timestamp) {
-    let provider = if simulated { "simulated" } else { "Vapi: calls are real" };
+fn welcome(address: &SocketAddr, key: &str, aws_secret: Option<&str>, folder: &Path, now: Timestamp) {
+    let provider = if aws_secret.is_some() { "simulated" } else { "Vapi: calls are real" };
     println!("Dialpool is up: http://{address}   provider: {provider}   kept in {}", folder.display());
     println!("time            {now}");
     println!("API key (demo)  {key}");
@@ -339,6 +395,14 @@ fn welcome(address: &SocketAddr, key: &str, simulated: bool, folder: &Path, now:
         "    -H 'Content-Type: application/json' -d '{{\"lead\":\"lead-1\",\"phone\":\"+14155550123\"}}'"
     );
     println!("  curl -s http://{address}/v1/pool -H \"Authorization: Bearer $DIALPOOL_KEY\"");
+    if let Some(secret) = aws_secret {
+        println!();
+        println!("The AWS tools need a key, too:");
+        println!(
+            "  export AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={secret} AWS_REGION=us-east-1"
+        );
+        println!("  aws --endpoint-url http://{address} dynamodb scan --table-name JournalTable");
+    }
 }
 
 /// Makes a company, or another key to it, and prints the key; without a company, an operator's.

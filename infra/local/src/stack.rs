@@ -167,7 +167,7 @@ impl Stack {
     pub async fn start(template: &Template, options: Options) -> anyhow::Result<Self> {
         let engine = options.engine.clone();
         engine.create(template).await?;
-        let mut running = JoinSet::new();
+        let mut sources: Vec<Pin<Box<dyn Future<Output = ()> + Send>>> = Vec::new();
         let (mut api, mut default) = (Router::new(), None);
         let mut schedules = BTreeMap::new();
         for function in &template.functions {
@@ -193,7 +193,7 @@ impl Stack {
                             queue: queue.clone(),
                             batch_size: *batch_size,
                         };
-                        running.spawn(source.run(job.clone(), *concurrency));
+                        sources.push(Box::pin(source.run(job.clone(), *concurrency)));
                     }
                     (Trigger::Stream { table, batch_size, patterns }, Handler::Stream(job)) => {
                         let source = StreamSource {
@@ -206,12 +206,12 @@ impl Stack {
                             positions: Mutex::new(saved_positions(&engine)?),
                             iterators: Mutex::default(),
                         };
-                        running.spawn(source.run(job.clone()));
+                        sources.push(Box::pin(source.run(job.clone())));
                     }
                     (Trigger::Schedule { every }, Handler::Schedule(job)) => {
                         let every = *every * options.schedule_stretch.max(1);
                         schedules.insert(function.name.clone(), job.clone());
-                        running.spawn(run_schedule(function.clone(), every, job.clone()));
+                        sources.push(Box::pin(run_schedule(function.clone(), every, job.clone())));
                     }
                     (trigger, _) => {
                         anyhow::bail!("function {} cannot be triggered by {trigger:?}", function.name);
@@ -222,6 +222,11 @@ impl Stack {
         // A method that a path has no route for is a request that no route takes, too.
         if let Some(default) = default {
             api = api.method_not_allowed_fallback(default.clone()).fallback(default);
+        }
+        // Nothing runs before everything can: a start that fails has had no work done.
+        let mut running = JoinSet::new();
+        for source in sources {
+            running.spawn(source);
         }
         Ok(Self { store: engine.store(), api, engine, schedules, _running: running })
     }

@@ -217,6 +217,198 @@ async fn messages_outlive_a_restart_and_one_in_flight_stays_hidden() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_two_messages_have_one_id_in_whichever_queue_before_or_after_a_restart_or_a_clock_set_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ids = Vec::new();
+    for _restart in 0..3 {
+        // Each time from the same moment on.
+        let engine = Engine::in_folder(folder.path(), clock()).unwrap();
+        engine.create(&Template::parse(TEMPLATE).unwrap()).await.unwrap();
+        let sqs = Sqs::of(&engine);
+        for queue in ["Jobs", "Dead"] {
+            let url = sqs.url(queue).await;
+            for _ in 0..2 {
+                let sent = sqs.0.send_message().queue_url(&url).message_body("a").send().await.unwrap();
+                ids.push(sent.message_id.unwrap());
+            }
+        }
+        let taken = sqs.receive("Jobs", 0).await;
+        ids.extend(taken.into_iter().map(|message| message.receipt_handle.unwrap()));
+    }
+    let made = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!((ids.len(), made), (18, 18));
+}
+
+/// Lets a message of `Jobs` fail as often as it may.
+async fn fail(sqs: &Sqs) {
+    for _ in 0..3 {
+        sqs.receive("Jobs", 0).await;
+        tokio::time::advance(Duration::from_mins(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_is_moved_back_to_where_it_failed_as_new_messages() {
+    let engine = engine().await;
+    let sqs = Sqs::of(&engine);
+    sqs.send("Jobs", "failed").await;
+    fail(&sqs).await;
+    sqs.send("Dead", "sent there").await;
+    let dead = sqs.receive("Dead", 0).await;
+    assert_eq!(dead.len(), 2);
+    tokio::time::advance(Duration::from_secs(30)).await;
+    let (source, jobs) = ("arn:aws:sqs:us-east-1:000000000000:Dead", sqs.url("Jobs").await);
+
+    let moved = sqs.0.start_message_move_task().source_arn(source).send().await.unwrap();
+
+    assert!(moved.task_handle.is_some());
+    let back = sqs.receive("Jobs", 0).await;
+    let mut texts = bodies(&back);
+    texts.sort_unstable();
+    assert_eq!(texts, ["failed", "sent there"]);
+    assert!(back.iter().all(|message| receive_count(message) == "1"));
+    assert!(back.iter().all(|message| dead.iter().all(|dead| dead.message_id != message.message_id)));
+    assert_eq!(engine.queue_depth("Dead").total(), 0);
+    let moves = sqs.0.list_message_move_tasks().source_arn(source).send().await.unwrap();
+    assert_eq!(moves.results()[0].approximate_number_of_messages_moved(), 2);
+    assert_eq!(moves.results()[0].status(), Some("COMPLETED"));
+    // And it fails again as any other.
+    sqs.0.purge_queue().queue_url(jobs).send().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_move_goes_to_the_queue_that_is_named_and_leaves_what_is_in_flight() {
+    let engine = engine().await;
+    let sqs = Sqs::of(&engine);
+    for body in ["in flight", "waiting"] {
+        sqs.send("Dead", body).await;
+    }
+    let url = sqs.url("Dead").await;
+    let taken = sqs.0.receive_message().queue_url(url).send().await.unwrap().messages.unwrap();
+    let arn = |queue: &str| format!("arn:aws:sqs:us-east-1:000000000000:{queue}");
+
+    let asked = sqs.0.start_message_move_task().source_arn(arn("Dead")).destination_arn(arn("Late"));
+    asked.send().await.unwrap();
+
+    assert_eq!(bodies(&taken), ["in flight"]);
+    assert_eq!(bodies(&sqs.receive("Late", 0).await), ["waiting"]);
+    assert_eq!(engine.queue_depth("Dead").in_flight, 1);
+    for (source, to) in [("Jobs", None), ("Gone", None), ("Dead", Some("Gone"))] {
+        let asked = sqs.0.start_message_move_task().source_arn(arn(source));
+        let refused = asked.set_destination_arn(to.map(arn)).send().await;
+        assert!(refused.is_err(), "{source} to {to:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purged_queue_has_nothing_left_also_not_what_is_in_flight_or_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = clock();
+    {
+        let engine = Engine::in_folder(folder.path(), clock.clone()).unwrap();
+        engine.create(&Template::parse(TEMPLATE).unwrap()).await.unwrap();
+        let sqs = Sqs::of(&engine);
+        sqs.send("Jobs", "in flight").await;
+        sqs.receive("Jobs", 0).await;
+        sqs.send("Jobs", "waiting").await;
+        sqs.send("Late", "delayed").await;
+        for queue in ["Jobs", "Late"] {
+            sqs.0.purge_queue().queue_url(sqs.url(queue).await).send().await.unwrap();
+        }
+        assert_eq!(engine.queue_depth("Jobs").total() + engine.queue_depth("Late").total(), 0);
+        sqs.send("Jobs", "afterwards").await;
+    }
+    let engine = Engine::in_folder(folder.path(), clock).unwrap();
+    engine.create(&Template::parse(TEMPLATE).unwrap()).await.unwrap();
+    assert_eq!(engine.queue_bodies("Jobs"), ["afterwards"]);
+    assert_eq!(engine.queue_depth("Late").total(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_in_flight_is_hidden_for_as_long_as_its_receiver_says() {
+    let sqs = Sqs::of(&engine().await);
+    sqs.send("Jobs", "dial").await;
+    let url = sqs.url("Jobs").await;
+    let first = sqs.receive("Jobs", 0).await.remove(0).receipt_handle.unwrap();
+    let change = |receipt: &str, seconds: i32| {
+        let change = sqs.0.change_message_visibility().queue_url(&url).receipt_handle(receipt);
+        change.visibility_timeout(seconds).send()
+    };
+
+    change(&first, 100).await.unwrap();
+    tokio::time::advance(Duration::from_secs(99)).await;
+    assert!(sqs.receive("Jobs", 0).await.is_empty());
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let late = change(&first, 100).await.unwrap_err().into_service_error();
+    let second = sqs.receive("Jobs", 0).await.remove(0).receipt_handle.unwrap();
+    change(&second, 0).await.unwrap();
+    let stale = change(&first, 10).await.unwrap_err().into_service_error();
+    let long = change(&second, 12 * 3_600 + 1).await;
+
+    assert!(late.is_message_not_inflight(), "{late:?}");
+    assert!(stale.is_receipt_handle_is_invalid(), "{stale:?}");
+    assert!(long.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_is_sent_hidden_and_deleted_with_what_became_of_each_entry() {
+    use aws_sdk_sqs::types::{
+        ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
+        SendMessageBatchRequestEntry,
+    };
+    let engine = engine().await;
+    let sqs = Sqs::of(&engine);
+    let url = sqs.url("Jobs").await;
+    let entry = |id: &str, body: &str| {
+        SendMessageBatchRequestEntry::builder().id(id).message_body(body).build().unwrap()
+    };
+    let send = |entries| sqs.0.send_message_batch().queue_url(&url).set_entries(Some(entries)).send();
+
+    let sent = send(vec![entry("a", "one"), entry("b", ""), entry("c", "two")]).await.unwrap();
+    assert_eq!(sent.successful().iter().map(|entry| entry.id()).collect::<Vec<_>>(), ["a", "c"]);
+    assert_eq!(
+        (sent.failed()[0].id(), sent.failed()[0].code(), sent.failed()[0].sender_fault()),
+        ("b", "InvalidParameterValue", true)
+    );
+
+    let received = sqs.receive("Jobs", 0).await;
+    let receipt = |n: usize| received[n].receipt_handle.clone().unwrap();
+    let hide = |id: &str, receipt: &str| {
+        let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(id).receipt_handle(receipt);
+        entry.visibility_timeout(0).build().unwrap()
+    };
+    let hidden = sqs.0.change_message_visibility_batch().queue_url(&url);
+    let hidden = hidden.entries(hide("a", &receipt(0))).entries(hide("b", "none")).send().await.unwrap();
+    assert_eq!((hidden.successful().len(), hidden.failed()[0].code()), (1, "ReceiptHandleIsInvalid"));
+    assert_eq!(engine.queue_depth("Jobs").visible, 1);
+
+    let delete = |id: &str, receipt: String| {
+        DeleteMessageBatchRequestEntry::builder().id(id).receipt_handle(receipt).build().unwrap()
+    };
+    let deleted = sqs.0.delete_message_batch().queue_url(&url);
+    let deleted =
+        deleted.entries(delete("a", receipt(0))).entries(delete("b", receipt(1))).send().await.unwrap();
+    assert_eq!((deleted.successful().len(), deleted.failed().len()), (2, 0));
+    assert_eq!(engine.queue_depth("Jobs").total(), 0);
+
+    let none = send(Vec::new()).await.unwrap_err().into_service_error();
+    let eleven = (0..11).map(|n| entry(&n.to_string(), "a")).collect();
+    let many = send(eleven).await.unwrap_err().into_service_error();
+    let twice = send(vec![entry("a", "1"), entry("a", "2")]).await.unwrap_err().into_service_error();
+    let unnamed = send(vec![entry("a b", "1")]).await.unwrap_err().into_service_error();
+    let half = "x".repeat(600 * 1024);
+    let long = send(vec![entry("a", &half), entry("b", &half)]).await.unwrap_err().into_service_error();
+    assert!(none.is_empty_batch_request(), "{none:?}");
+    assert!(many.is_too_many_entries_in_batch_request(), "{many:?}");
+    assert!(twice.is_batch_entry_ids_not_distinct(), "{twice:?}");
+    assert!(unnamed.is_invalid_batch_entry_id(), "{unnamed:?}");
+    assert!(long.is_batch_request_too_long(), "{long:?}");
+    assert_eq!(engine.queue_depth("Jobs").total(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_table_with_other_keys_than_the_template_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let engine = Engine::in_folder(folder.path(), clock()).unwrap();

@@ -21,6 +21,7 @@ use serde_norway::Value as Yaml;
 use tower::ServiceExt;
 
 const DOCUMENT: &str = include_str!("../../../shared/dynamo/TABLES.md");
+const SAMCONFIG: &str = include_str!("../../../samconfig.toml");
 const RUNBOOK: &str = include_str!("../../../RUNBOOK.md");
 
 // ---- tables ----------------------------------------------------------------------------------------------------------
@@ -174,6 +175,56 @@ fn every_alarm_has_its_section_in_the_runbook() {
     let sections = RUNBOOK.lines().filter_map(|line| line.strip_prefix("## "));
     let sections: BTreeSet<&str> = sections.filter(|heading| heading.ends_with("Alarm")).collect();
     assert_eq!(alarms, sections);
+}
+
+/// An alarm on a log line that no code writes would be silent for ever.
+#[test]
+fn every_log_line_that_a_metric_counts_is_written_by_the_code() {
+    let template: Yaml = serde_norway::from_str(TEMPLATE).expect("YAML");
+    let resources = template["Resources"].as_mapping().expect("resources");
+    let filters = resources.iter().filter(|(_, it)| it["Type"].as_str() == Some("AWS::Logs::MetricFilter"));
+    let patterns = filters.filter_map(|(_, filter)| filter["Properties"]["FilterPattern"].as_str());
+    let begins = patterns.filter_map(|pattern| {
+        pattern.strip_prefix("{ $.fields.message = \"")?.strip_suffix("*\" }").map(str::to_owned)
+    });
+    let begins: BTreeSet<String> = begins.collect();
+    assert!(begins.len() >= 5, "{begins:?}");
+    let sources = sources();
+    for begin in begins {
+        assert!(
+            sources.iter().any(|source| source.contains(&format!("\"{begin}"))),
+            "nobody writes: {begin}"
+        );
+    }
+}
+
+/// The code of the functions, and what they share.
+fn sources() -> Vec<String> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut folders = vec![root.join("functions"), root.join("shared")];
+    let mut sources = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                sources.push(std::fs::read_to_string(path).expect("a file"));
+            }
+        }
+    }
+    sources
+}
+
+// ---- builds ----------------------------------------------------------------------------------------------------------
+
+/// A cached build looks at the folder of a function alone: after a change in `shared/` it would ship the functions as they were.
+#[test]
+fn no_build_is_cached_so_that_a_changed_shared_crate_changes_each_function() {
+    let lines = SAMCONFIG.lines().map(|line| line.split('#').next().unwrap_or_default().replace(' ', ""));
+    let cached: Vec<String> =
+        lines.filter(|line| line.starts_with("cached=") && line != "cached=false").collect();
+    assert_eq!(cached, Vec::<String>::new());
 }
 
 // ---- policies --------------------------------------------------------------------------------------------------------
@@ -390,6 +441,15 @@ async fn many_are_called(world: &World) {
     assert_eq!(world.post("/v1/numbers/import", "text/csv", &numbers).await.0, 200);
     let campaign =
         world.campaign(&format!("phone,lead\n{}", rows(|n| format!("+16505550{n},lead-{n}\n")))).await;
+    // An operator stops all calls while one is on its way to the provider: it is withdrawn at the second try.
+    pass(Duration::from_millis(300)).await;
+    let stop = json!({ "reason": "test" }).to_string();
+    for (method, body) in [("PUT", stop.as_str()), ("DELETE", "")] {
+        let path = "/v1/operator/stops";
+        let answer = world.send_as(&world.operator, method, path, "application/json", body).await;
+        assert_eq!(answer.0, 200, "{method}: {answer:?}");
+        pass(Duration::from_mins(1)).await;
+    }
     // Calls that have not begun are withdrawn, and made later.
     for command in ["pause", "resume", "preflight"] {
         pass(Duration::from_secs(3)).await;
@@ -430,6 +490,8 @@ impl World {
         let (entropy, loopback) = (Entropy::seeded(1), Loopback::default());
         let simulator =
             Simulator::new(config, clock.clone(), loopback.transport(), None).expect("a simulator");
+        // What is imported is confirmed.
+        simulator.has_numbers_of(engine.store());
 
         let template = Template::parse(TEMPLATE).expect("the template");
         engine.create(&template).await.expect("tables, queues, a bus");

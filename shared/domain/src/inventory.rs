@@ -182,6 +182,79 @@ impl Inventory {
     }
 }
 
+/// What the provider says of a number that a company claims as its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is the company's.
+    Confirmed,
+    /// It may be: an operator knows.
+    Unconfirmed(&'static str),
+    /// It is not, as it is claimed.
+    Contradicted(&'static str),
+}
+
+/// The numbers of the provider's account, for claims to be held against.
+///
+/// Companies may share the account, so that a number is in it does not say whose it is. A company shows that a number is its
+/// own by the provider's id of it, which nobody else is told. Without an id it takes the name that the number has at the
+/// provider: the company's id, alone or before a colon (`acme: Boston`). A company that has the account for itself need show
+/// nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Account {
+    by_id: BTreeMap<String, Option<PhoneNumber>>,
+    names: BTreeMap<PhoneNumber, Vec<Option<String>>>,
+}
+
+impl Account {
+    /// The account with these numbers: all of them.
+    pub fn of(provider: Vec<ProviderNumber>) -> Self {
+        let mut account = Self::default();
+        for theirs in provider {
+            if let Some(number) = &theirs.number {
+                account.names.entry(number.clone()).or_default().push(theirs.name);
+            }
+            account.by_id.insert(theirs.id, theirs.number);
+        }
+        account
+    }
+
+    /// Whether the account says that `number`, under `id` if one is given, is the company's.
+    pub fn verdict(
+        &self,
+        company: &CompanyId,
+        number: &PhoneNumber,
+        id: Option<&str>,
+        is_only_company: bool,
+    ) -> Verdict {
+        let names = self.names.get(number);
+        match (id.map(|id| self.by_id.get(id)), names) {
+            (Some(Some(theirs)), _) if theirs.as_ref() == Some(number) => Verdict::Confirmed,
+            (Some(Some(_)), _) => Verdict::Contradicted("the provider has another number under this id"),
+            (Some(None), Some(_)) => Verdict::Contradicted("the provider has the number under another id"),
+            (Some(None) | None, None) => Verdict::Unconfirmed(
+                "the provider does not have the number: a sync confirms it once it does, or an operator",
+            ),
+            (None, Some(names)) => {
+                let says_so = names.iter().flatten().any(|name| is_name_of(company, name));
+                if is_only_company || says_so {
+                    Verdict::Confirmed
+                } else {
+                    Verdict::Unconfirmed(
+                        "several companies share the provider's account: give the provider's id of the number, \
+                         or have an operator confirm it",
+                    )
+                }
+            }
+        }
+    }
+}
+
+/// Whether a number of this name at the provider is the company's.
+fn is_name_of(company: &CompanyId, name: &str) -> bool {
+    let first = name.split_once(':').map_or(name, |(first, _)| first);
+    first.trim().eq_ignore_ascii_case(company.as_str())
+}
+
 impl Line {
     fn of(ours: &PooledNumber, theirs: &[&ProviderNumber]) -> Self {
         let known = theirs.iter().find(|theirs| Some(&theirs.id) == ours.provider_id.as_ref());
@@ -273,6 +346,44 @@ mod tests {
         assert_eq!(dead, [number(101), number(104)]);
         let unpooled: Vec<_> = inventory.unpooled.iter().map(|number| number.provider_id.as_str()).collect();
         assert_eq!(unpooled, ["f"]);
+    }
+
+    #[test]
+    fn a_claim_is_confirmed_by_the_providers_id_or_the_name_there_or_because_nobody_else_is_there() {
+        let named = |n, id: &str, name: &str| ProviderNumber {
+            name: Some(name.to_owned()),
+            ..theirs(n, id, Status::Active)
+        };
+        let nameless = ProviderNumber { number: None, ..theirs(0, "sip", Status::Active) };
+        let account = Account::of(vec![
+            theirs(100, "a", Status::Active),
+            named(101, "b", "Acme : Boston"),
+            named(102, "c", "acme corp"),
+            named(103, "d", "other: acme"),
+            nameless,
+        ]);
+        let acme = "acme".parse().unwrap();
+        let verdict = |n, id, only| match account.verdict(&acme, &number(n), id, only) {
+            Verdict::Confirmed => "confirmed",
+            Verdict::Unconfirmed(_) => "unconfirmed",
+            Verdict::Contradicted(_) => "contradicted",
+        };
+        let cases = [
+            (100, Some("a"), "confirmed", "confirmed"),
+            (100, Some("b"), "contradicted", "contradicted"),
+            (100, Some("sip"), "contradicted", "contradicted"),
+            (100, Some("z"), "contradicted", "contradicted"),
+            (100, None, "unconfirmed", "confirmed"),
+            (101, None, "confirmed", "confirmed"),
+            (102, None, "unconfirmed", "confirmed"),
+            (103, None, "unconfirmed", "confirmed"),
+            (109, None, "unconfirmed", "unconfirmed"),
+            (109, Some("z"), "unconfirmed", "unconfirmed"),
+            (109, Some("a"), "contradicted", "contradicted"),
+        ];
+        for (n, id, shared, alone) in cases {
+            assert_eq!((verdict(n, id, false), verdict(n, id, true)), (shared, alone), "{n} {id:?}");
+        }
     }
 
     fn status() -> impl Strategy<Value = Status> {

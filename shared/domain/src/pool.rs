@@ -181,7 +181,7 @@ pub enum RegistrationStatus {
 }
 
 /// A number as it is brought into a pool.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewNumber {
     /// The number.
     pub number: PhoneNumber,
@@ -200,7 +200,7 @@ pub struct NewNumber {
 }
 
 /// What a number was used for before it came into the pool.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     /// Calls made from it. With none it is new, and warmed up.
     pub calls: u64,

@@ -17,6 +17,7 @@ pub(crate) const SHARDS: u8 = 4;
 
 pub(crate) const HAS_WAITING: &str = "WAITING";
 pub(crate) const NUMBER_PREFIX: &str = "NUM#";
+pub(crate) const CLAIM_PREFIX: &str = "CLAIM#";
 pub(crate) const CONTACT_PREFIX: &str = "CON#";
 pub(crate) const EVENT_PREFIX: &str = "EVT#";
 pub(crate) const LOG_PREFIX: &str = "LOG#";
@@ -74,6 +75,11 @@ pub(crate) fn pool(company: &CompanyId) -> String {
 
 pub(crate) fn number(company: &CompanyId, number: &PhoneNumber) -> Item {
     key(pool(company), format!("{NUMBER_PREFIX}{number}"))
+}
+
+/// A number that a company says is its own.
+pub(crate) fn claim(company: &CompanyId, number: &PhoneNumber) -> Item {
+    key(pool(company), format!("{CLAIM_PREFIX}{number}"))
 }
 
 /// Which company a number belongs to: a number is in one pool only.

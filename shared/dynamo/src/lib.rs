@@ -10,6 +10,7 @@ mod breaker;
 mod callbacks;
 mod calls;
 mod campaigns;
+mod claims;
 mod consent;
 mod corrections;
 mod dead_air;

@@ -3,7 +3,8 @@
 use dialpool_domain::{CallId, CampaignId, Timestamp, TraceId};
 use serde::{Deserialize, Serialize};
 
-/// Work for the call dispatcher. A job is a hint: losing one delays a dial, doing one twice changes nothing.
+/// Work for the call dispatcher. A job is a hint: losing one delays a dial, doing one twice changes nothing. Withdrawals have a
+/// queue of their own, in which they wait behind no dial; the dispatcher takes any job from either.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "job", rename_all = "snake_case")]
 pub enum DialJob {

@@ -171,6 +171,7 @@ const VARIABLES: [(&str, &str); 20] = [
     ("PEOPLE_TABLE", "PeopleTable"),
     ("JOURNAL_TABLE", "JournalTable"),
     ("DIAL_QUEUE_URL", "http://local.invalid/DialQueue"),
+    ("WITHDRAW_QUEUE_URL", "http://local.invalid/WithdrawQueue"),
     ("INBOX_QUEUE_URL", "http://local.invalid/InboxQueue"),
     ("BUS_NAME", "EventBus"),
     ("PHONE_HASH_KEY", "bench"),

@@ -2,7 +2,7 @@
 //!
 //! DynamoDB is dynoxide, kept in a file; SQS and EventBridge are small and know exactly what the template uses. Everything
 //! is reached by the SDK's own requests, in this process ([`Engine::sdk_config`]) or over loopback ([`Engine::endpoint`]).
-//! The endpoint checks no signature: it must never listen on anything but loopback.
+//! The endpoint asks nobody who they are: what listens for others puts an [`Entrance`](crate::entrance::Entrance) before it.
 
 mod connector;
 mod dynamodb;
@@ -107,7 +107,7 @@ impl Engine {
     fn new(dynamodb: DynamoDb, state: StateTable, clock: Clock) -> anyhow::Result<Self> {
         Ok(Self {
             dynamodb,
-            sqs: Sqs::new(clock.clone(), state.clone()),
+            sqs: Sqs::new(clock.clone(), state.clone(), opened(&state)?),
             eventbridge: EventBridge::new(clock, state.clone())?,
             state,
             writes: watch::Sender::new(0),
@@ -276,6 +276,14 @@ impl Engine {
             ),
         }
     }
+}
+
+/// How often these services were opened, this time included.
+fn opened(state: &StateTable) -> anyhow::Result<u64> {
+    const KEY: &str = "engine/opened";
+    let before = state.list(KEY)?.into_iter().next().and_then(|(_, count)| count.as_u64()).unwrap_or(0);
+    state.put(KEY, &json!(before + 1))?;
+    Ok(before + 1)
 }
 
 /// The time of stream records and of what dynoxide expires.

@@ -1,9 +1,14 @@
-//! SQS, as far as the stack uses it: visibility time-outs, delays, long polls, redrive to a dead-letter queue.
+//! SQS, as far as the stack and the runbook use it: visibility time-outs, delays, long polls, redrive to a dead-letter queue;
+//! batches in `batches`, the operator's hands (purge, visibility, moves out of a dead-letter queue) in `hands`.
 //!
 //! Messages live in memory in the order in which they become visible; with a file behind the engine each is kept there as
 //! well, until it is deleted. As on AWS, delivery is at least once, and order is not promised.
 
+mod batches;
+mod hands;
+
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,12 +28,39 @@ const LONGEST_BODY: usize = 1024 * 1024;
 
 const MOST_AT_ONCE: usize = 10;
 
+/// A message is held back no longer than this.
+const LONGEST_DELAY_SECONDS: u64 = 900;
+
+/// A caller waits for messages no longer than this.
+const LONGEST_POLL_SECONDS: u64 = 20;
+
+/// A message stays hidden no longer than this.
+const LONGEST_VISIBILITY_SECONDS: u64 = 12 * 3_600;
+
 #[derive(Clone)]
 pub(super) struct Sqs {
     clock: Clock,
     state: StateTable,
     queues: Arc<Mutex<BTreeMap<String, Queue>>>,
     changed: Arc<Notify>,
+    ids: Ids,
+}
+
+/// Makes the ids of messages and of receipts. No two are alike, in whichever queues, before or after a restart, and wherever
+/// the clock was set to: a message that goes to another queue keeps its id, and must meet no other of the same there.
+#[derive(Clone)]
+struct Ids {
+    /// How often the engine was opened.
+    opened: u64,
+    made: Arc<AtomicU64>,
+}
+
+impl Ids {
+    /// Ids look like the service's and are in the order in which they were made.
+    fn next(&self) -> String {
+        let made = self.made.fetch_add(1, Ordering::Relaxed);
+        format!("{:08x}-0000-4000-8000-{made:012x}", self.opened)
+    }
 }
 
 struct Queue {
@@ -36,8 +68,8 @@ struct Queue {
     delay: Duration,
     redrive: Option<(String, u32)>,
     messages: BTreeMap<String, Message>,
-    /// Makes the ids of messages and receipts.
-    counter: u64,
+    /// What was moved out of it, the newest first.
+    moves: Vec<Value>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -49,6 +81,9 @@ struct Message {
     receives: u32,
     receipt: Option<String>,
     delayed: bool,
+    /// The queue in which it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failed_in: Option<String>,
 }
 
 /// How many messages a queue has.
@@ -73,13 +108,17 @@ impl Depth {
 enum Refused {
     NoQueue,
     Invalid(String),
+    /// By the name that the service has for it.
+    Named(&'static str, String),
     /// The file could not be written.
     Unsaved(anyhow::Error),
 }
 
 impl Sqs {
-    pub(super) fn new(clock: Clock, state: StateTable) -> Self {
-        Self { clock, state, queues: Arc::default(), changed: Arc::default() }
+    /// `opened`: another number each time that the same file is opened.
+    pub(super) fn new(clock: Clock, state: StateTable, opened: u64) -> Self {
+        let ids = Ids { opened, made: Arc::default() };
+        Self { clock, state, queues: Arc::default(), changed: Arc::default(), ids }
     }
 
     fn queues(&self) -> MutexGuard<'_, BTreeMap<String, Queue>> {
@@ -93,8 +132,6 @@ impl Sqs {
             let message: Message = serde_json::from_value(saved)?;
             messages.insert(message.id.clone(), message);
         }
-        let counter =
-            messages.len() as u64 + u64::try_from(self.clock.now().as_millis()).unwrap_or(0) * 1_000;
         let created = Queue {
             visibility: queue.visibility_timeout,
             delay: queue.delay,
@@ -103,7 +140,7 @@ impl Sqs {
                 .as_ref()
                 .map(|redrive| (redrive.queue_name.clone(), redrive.max_receive_count)),
             messages,
-            counter,
+            moves: Vec::new(),
         };
         self.queues().insert(queue.name.clone(), created);
         Ok(())
@@ -140,8 +177,18 @@ impl Sqs {
         let name = request["QueueUrl"].as_str().and_then(|url| url.rsplit('/').next()).unwrap_or_default();
         let answered = match operation {
             "SendMessage" => self.send(name, &request),
-            "ReceiveMessage" => self.receive(name, &request).await,
+            "SendMessageBatch" => self.send_batch(name, &request),
+            "ReceiveMessage" => match within("WaitTimeSeconds", &request, LONGEST_POLL_SECONDS) {
+                Ok(_) => self.receive(name, &request).await,
+                Err(refused) => Err(refused),
+            },
             "DeleteMessage" => self.delete(name, &request),
+            "DeleteMessageBatch" => self.delete_batch(name, &request),
+            "ChangeMessageVisibility" => self.change_visibility(name, &request),
+            "ChangeMessageVisibilityBatch" => self.change_visibility_batch(name, &request),
+            "PurgeQueue" => self.purge(name),
+            "StartMessageMoveTask" => self.start_move(&request),
+            "ListMessageMoveTasks" => self.list_moves(&request),
             "GetQueueUrl" => self.url(&request),
             "GetQueueAttributes" => self.attributes(name),
             "ListQueues" => {
@@ -163,6 +210,9 @@ impl Sqs {
             Err(Refused::Invalid(text)) => {
                 refused("com.amazonaws.sqs#InvalidParameterValue", "InvalidParameterValue;Sender", &text)
             }
+            Err(Refused::Named(kind, text)) => {
+                refused(&format!("com.amazonaws.sqs#{kind}"), query_code(kind), &text)
+            }
             Err(Refused::Unsaved(error)) => Answer::error(500, "InternalFailure", &error.to_string()),
         }
     }
@@ -177,22 +227,17 @@ impl Sqs {
         let now = self.clock.now();
         let mut queues = self.queues();
         let queue = queues.get_mut(name).ok_or(Refused::NoQueue)?;
-        let delay = match &request["DelaySeconds"] {
-            Value::Null => queue.delay,
-            given => match given.as_u64() {
-                Some(seconds @ 0..=900) => Duration::from_secs(seconds),
-                _ => return Err(Refused::Invalid("DelaySeconds must be 0 to 900".to_owned())),
-            },
-        };
-        queue.counter += 1;
+        let delay = within("DelaySeconds", request, LONGEST_DELAY_SECONDS)?;
+        let delay = delay.map_or(queue.delay, Duration::from_secs);
         let message = Message {
-            id: uuid_like(queue.counter),
+            id: self.ids.next(),
             body: body.to_owned(),
             sent_at: now,
             visible_at: now + delay,
             receives: 0,
             receipt: None,
             delayed: !delay.is_zero(),
+            failed_in: None,
         };
         self.save(name, &message)?;
         let answer = json!({ "MessageId": message.id, "MD5OfMessageBody": hex::encode(Md5::digest(body)) });
@@ -213,7 +258,8 @@ impl Sqs {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            let (messages, next) = self.take(name, most, request["VisibilityTimeout"].as_u64())?;
+            let visibility = within("VisibilityTimeout", request, LONGEST_VISIBILITY_SECONDS)?;
+            let (messages, next) = self.take(name, most, visibility)?;
             if !messages.is_empty() || tokio::time::Instant::now() >= deadline {
                 return Ok(json!({ "Messages": messages }));
             }
@@ -251,8 +297,7 @@ impl Sqs {
             if taken.len() == most {
                 break;
             }
-            queue.counter += 1;
-            let receipt = uuid_like(queue.counter);
+            let receipt = self.ids.next();
             let Some(message) = queue.messages.get_mut(&id) else {
                 continue;
             };
@@ -264,7 +309,7 @@ impl Sqs {
             message.delayed = false;
             message.visible_at = now + visibility;
             message.receipt = Some(receipt.clone());
-            taken.push(json!({
+            let mut received = json!({
                 "MessageId": message.id,
                 "ReceiptHandle": receipt,
                 "Body": message.body,
@@ -273,7 +318,12 @@ impl Sqs {
                     "ApproximateReceiveCount": message.receives.to_string(),
                     "SentTimestamp": message.sent_at.as_millis().to_string(),
                 },
-            }));
+            });
+            if let Some(source) = &message.failed_in {
+                let arn = template::queue_arn(source);
+                received["Attributes"]["DeadLetterQueueSourceArn"] = arn.into();
+            }
+            taken.push(received);
             let message = message.clone();
             self.save(name, &message)?;
         }
@@ -282,7 +332,8 @@ impl Sqs {
             let Some(((dead_letters, _), message)) = redrive.as_ref().zip(message) else {
                 continue;
             };
-            let message = Message { visible_at: now, receives: 0, receipt: None, ..message };
+            let failed_in = Some(name.to_owned());
+            let message = Message { visible_at: now, receives: 0, receipt: None, failed_in, ..message };
             // Kept in the one queue before it leaves the other: a crash in between duplicates and loses nothing.
             self.save(dead_letters, &message)?;
             self.forget(name, id)?;
@@ -354,13 +405,33 @@ fn refused(kind: &str, code: &'static str, text: &str) -> Answer {
     Answer { query_error: Some(code), ..Answer::error(400, kind, text) }
 }
 
+/// What the older query protocol calls an error.
+fn query_code(kind: &str) -> &'static str {
+    match kind {
+        "EmptyBatchRequest" => "AWS.SimpleQueueService.EmptyBatchRequest;Sender",
+        "TooManyEntriesInBatchRequest" => "AWS.SimpleQueueService.TooManyEntriesInBatchRequest;Sender",
+        "BatchEntryIdsNotDistinct" => "AWS.SimpleQueueService.BatchEntryIdsNotDistinct;Sender",
+        "InvalidBatchEntryId" => "AWS.SimpleQueueService.InvalidBatchEntryId;Sender",
+        "BatchRequestTooLong" => "AWS.SimpleQueueService.BatchRequestTooLong;Sender",
+        "MessageNotInflight" => "AWS.SimpleQueueService.MessageNotInflight;Sender",
+        "ReceiptHandleIsInvalid" => "ReceiptHandleIsInvalid;Sender",
+        _ => "ResourceNotFoundException;Sender",
+    }
+}
+
 fn saved_prefix(queue: &str) -> String {
     format!("queue/{queue}/")
 }
 
-/// Ids look like the service's and are in the order in which they were made.
-fn uuid_like(counter: u64) -> String {
-    format!("{:08x}-{:04x}-4000-8000-{:012x}", counter >> 32, (counter >> 16) & 0xffff, counter & 0xffff_ffff)
+/// A number of seconds that a request may give.
+fn within(property: &str, request: &Value, most: u64) -> Result<Option<u64>, Refused> {
+    match &request[property] {
+        Value::Null => Ok(None),
+        given => match given.as_u64().filter(|seconds| *seconds <= most) {
+            Some(seconds) => Ok(Some(seconds)),
+            None => Err(Refused::Invalid(format!("{property} must be 0 to {most}"))),
+        },
+    }
 }
 
 /// A message that was received.

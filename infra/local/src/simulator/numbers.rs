@@ -1,11 +1,11 @@
-//! The phone numbers of the simulated provider: those of the pools of the stack, so that what is imported is there, and
-//! what a test says.
+//! The phone numbers of the simulated provider: those of the pools of the stack and those that companies claim, so that what is
+//! imported is there and confirmed, and what a test says. Their names say whose they are.
 //!
 //! A number of a pool that has no id at the provider is there as a carrier's own, by a SIP trunk.
 
 use std::collections::BTreeMap;
 
-use dialpool_domain::PhoneNumber;
+use dialpool_domain::{CompanyId, PhoneNumber};
 use dialpool_dynamo::StoreError;
 use serde_json::{Value, json};
 
@@ -26,7 +26,8 @@ pub struct SimulatedNumber {
 impl Inner {
     /// Every number, as `GET /phone-number` shows it.
     pub(super) async fn numbers(&self) -> Result<Vec<Value>, StoreError> {
-        let mut numbers: BTreeMap<PhoneNumber, SimulatedNumber> = BTreeMap::new();
+        let mut numbers: BTreeMap<PhoneNumber, (SimulatedNumber, Option<CompanyId>)> = BTreeMap::new();
+        let mut claims = Vec::new();
         if let Some(pools) = self.pools.get() {
             let mut after = None;
             loop {
@@ -34,7 +35,10 @@ impl Inner {
                 for company in companies {
                     for pooled in pools.all_numbers(&company.company).await? {
                         let number = self.of_pool(&pooled.number, pooled.vapi_id);
-                        numbers.insert(pooled.number, number);
+                        numbers.insert(pooled.number, (number, Some(company.company.clone())));
+                    }
+                    for claimed in pools.claims(&company.company).await? {
+                        claims.push((company.company.clone(), claimed));
                     }
                 }
                 after = next;
@@ -43,19 +47,30 @@ impl Inner {
                 }
             }
         }
+        for (company, claimed) in claims {
+            let others =
+                numbers.get(&claimed.number).is_some_and(|(_, owner)| *owner != Some(company.clone()));
+            if !others {
+                let number = self.of_pool(&claimed.number, claimed.vapi_id);
+                numbers.insert(claimed.number, (number, Some(company)));
+            }
+        }
         for (number, at_provider) in &self.state().numbers {
             match at_provider {
-                Some(at_provider) => numbers.insert(number.clone(), at_provider.clone()),
+                Some(at_provider) => numbers.insert(number.clone(), (at_provider.clone(), None)),
                 None => numbers.remove(number),
             };
         }
         // All were there from the beginning, and are listed as if the last was made last.
-        let shown = numbers.iter().enumerate().rev().map(|(nth, (number, at_provider))| {
+        let shown = numbers.iter().enumerate().rev().map(|(nth, (number, (at_provider, company)))| {
             let made_at = dialpool_domain::Timestamp::from_millis(i64::try_from(nth).unwrap_or(0));
             let mut shown = json!({
                 "id": at_provider.id, "orgId": ORG_ID, "number": number, "provider": at_provider.provider,
                 "status": at_provider.status, "createdAt": made_at, "updatedAt": made_at,
             });
+            if let Some(company) = company {
+                shown["name"] = json!(company);
+            }
             if at_provider.provider == "byo-phone-number" {
                 shown["credentialId"] = json!(script::uuid(self.config.seed, &["trunk"]));
                 shown["numberE164CheckEnabled"] = json!(true);
