@@ -82,7 +82,8 @@ impl Store {
             Aggregate::Person(hash) => (dialing, keys::person(company, hash), "n_permitted"),
             // Its count is on the number, too, and both have to agree: `recovery` sees to that.
             Aggregate::Assignment(_) => return None,
-            Aggregate::Assistant(_) | Aggregate::Suppression(_) | Aggregate::Decision(_) => return None,
+            Aggregate::Assistant(_) | Aggregate::Suppression(_) => return None,
+            Aggregate::Decision(_) | Aggregate::Task(_) => return None,
         };
         Some(Counter { table: table.clone(), key, attribute })
     }
