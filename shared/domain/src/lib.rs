@@ -20,6 +20,7 @@ pub mod money;
 pub mod opt_out;
 pub mod outcome;
 pub mod phone;
+mod phrases;
 pub mod place;
 pub mod pool;
 pub mod preflight;
