@@ -15,5 +15,6 @@ mod money;
 mod numbers;
 mod pool;
 mod sweep;
+mod tasks;
 mod upload;
 mod webhooks;

@@ -22,6 +22,8 @@
 //! | `GET /v1/campaigns/{id}/export?after=` | its contacts as CSV, with what became of them; `Link` has the next page |
 //! | `GET /v1/campaigns/{id}/calls/export?after=` | its calls as CSV, each with why it was lawful |
 //! | `GET /v1/calls/{id}` | a call, its events, what the provider sent |
+//! | `GET /v1/tasks?after=&limit=` | the open tasks for a person, the oldest first |
+//! | `GET /v1/tasks/{id}`, `POST /v1/tasks/{id}/done` | one task; it is settled |
 //! | `GET /v1/rules` | the calling rules in force, with their sources |
 //! | `GET /v1/stops`, `PUT`, `DELETE ?state=` | the company's stop switch, for all its calls or those into a state |
 //! | `GET /v1/operator/stops`, `PUT`, `DELETE ?state=` | for an operator's key: the same for all companies |
@@ -53,6 +55,7 @@ mod imports;
 mod inventory;
 mod numbers;
 mod rows;
+mod tasks;
 mod wire;
 
 use axum::extract::{FromRef, State};
@@ -132,6 +135,9 @@ pub fn router(start: &Start, transport: Transport) -> Result<Router, StartError>
         .route("/v1/campaigns/{id}/export", get(exports::contacts))
         .route("/v1/calls", get(campaigns::calls))
         .route("/v1/calls/{id}", get(call))
+        .route("/v1/tasks", get(tasks::list))
+        .route("/v1/tasks/{id}", get(tasks::show))
+        .route("/v1/tasks/{id}/done", post(tasks::settle))
         .route("/v1/rules", get(calling::rules))
         .route("/v1/stops", get(calling::stops).put(calling::stop).delete(calling::resume))
         .route("/v1/consents", post(calling::capture_consent))

@@ -14,9 +14,10 @@ use crate::outcome::Outcome;
 use crate::place::State;
 use crate::pool::{ReleaseReason, Tier};
 use crate::retry::DoneReason;
+use crate::task::TaskKind;
 use crate::{
-    AssignmentId, AssistantId, CallId, CampaignId, CompanyId, EventId, LeadId, PhoneNumber, Timestamp,
-    TraceId, Usd,
+    AssignmentId, AssistantId, CallId, CampaignId, CompanyId, EventId, LeadId, PhoneNumber, TaskId,
+    Timestamp, TraceId, Usd,
 };
 
 /// Who caused a change, when, and as part of what.
@@ -58,6 +59,8 @@ pub enum Aggregate {
     Person(String),
     /// What speaks to the people who are called.
     Assistant(AssistantId),
+    /// Something for a person to settle.
+    Task(TaskId),
 }
 
 impl Aggregate {
@@ -81,6 +84,7 @@ impl Aggregate {
             Self::Consent(id) => format!("cns_{id}"),
             Self::Person(id) => format!("per_{id}"),
             Self::Assistant(id) => id.to_string(),
+            Self::Task(id) => id.to_string(),
         }
     }
 }
@@ -442,6 +446,27 @@ pub enum EventData {
         /// How it was said: `word`, `voice`, `request`.
         channel: String,
     },
+    /// A person has to look at something that Dialpool could not act on. What was said is with the task, not here.
+    #[serde(rename = "task.created")]
+    TaskCreated {
+        /// Why.
+        kind: TaskKind,
+        /// The person concerned, when that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lead: Option<LeadId>,
+        /// The call, when there is one of ours.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        call_id: Option<CallId>,
+        /// The campaign, when there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        campaign_id: Option<CampaignId>,
+    },
+    /// Somebody settled a task.
+    #[serde(rename = "task.done")]
+    TaskDone {
+        /// Why there was one.
+        kind: TaskKind,
+    },
     /// The decision API answered a trigger.
     #[serde(rename = "decision.made")]
     DecisionMade {
@@ -524,6 +549,8 @@ impl EventData {
             Self::ContactFinished { .. } => "contact.finished",
             Self::ContactCallbackPromised { .. } => "contact.callback_promised",
             Self::LeadOptedOut { .. } => "lead.opted_out",
+            Self::TaskCreated { .. } => "task.created",
+            Self::TaskDone { .. } => "task.done",
             Self::DecisionMade { .. } => "decision.made",
             Self::CallingStopped { .. } => "calling.stopped",
             Self::CallingResumed { .. } => "calling.resumed",

@@ -82,6 +82,8 @@ made_ids! {
     CampaignId = "cmp";
     /// One event of the journal.
     EventId = "evt";
+    /// Something for a person to settle.
+    TaskId = "tsk";
 }
 
 macro_rules! given_names {

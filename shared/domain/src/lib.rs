@@ -26,10 +26,11 @@ pub mod pool;
 pub mod preflight;
 pub mod retry;
 pub mod rules;
+pub mod task;
 pub mod time;
 pub mod usage;
 
-pub use ids::{AssignmentId, AssistantId, CallId, CampaignId, CompanyId, EventId, LeadId, TraceId};
+pub use ids::{AssignmentId, AssistantId, CallId, CampaignId, CompanyId, EventId, LeadId, TaskId, TraceId};
 pub use money::Usd;
 pub use phone::PhoneNumber;
 pub use time::Timestamp;

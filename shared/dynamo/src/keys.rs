@@ -5,7 +5,7 @@ use std::str::FromStr;
 use aws_sdk_dynamodb::types::AttributeValue;
 use dialpool_domain::place::{AreaCode, State};
 use dialpool_domain::{
-    AssignmentId, AssistantId, CallId, CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp,
+    AssignmentId, AssistantId, CallId, CampaignId, CompanyId, LeadId, PhoneNumber, TaskId, Timestamp,
 };
 
 use tracing::error;
@@ -178,6 +178,15 @@ pub(crate) fn assistant_version(id: &AssistantId, version: u64) -> Item {
 /// Whose an assistant at Vapi is: one company's only.
 pub(crate) fn assistant_owner(provider_id: &str) -> Item {
     key(format!("VAPIAST#{provider_id}"), "OWNER")
+}
+
+/// The tasks of a company.
+pub(crate) fn tasks_partition(company: &CompanyId) -> String {
+    format!("TASK#{company}")
+}
+
+pub(crate) fn task(company: &CompanyId, id: &TaskId) -> Item {
+    key(tasks_partition(company), id.as_str())
 }
 
 pub(crate) fn call_partition(call: &CallId) -> String {

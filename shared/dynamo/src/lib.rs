@@ -26,6 +26,7 @@ mod people;
 mod pool;
 mod settlement;
 mod suppression;
+mod tasks;
 mod transaction;
 mod waiting;
 mod watch;
@@ -48,6 +49,7 @@ pub use people::{ApiKey, Company, KeyFound, NewApiKey};
 pub use pool::{Assigned, Assignment, Changed, Request};
 pub use settlement::{Ended, REPORT_WITHIN, Settlement, Told};
 pub use suppression::{PhoneHasher, Suppressed};
+pub use tasks::{TaskAdded, TaskSettled};
 pub use waiting::Waiting;
 
 pub use aws_sdk_dynamodb::Client;
