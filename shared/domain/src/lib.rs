@@ -26,6 +26,7 @@ pub mod pool;
 pub mod preflight;
 pub mod retry;
 pub mod rules;
+pub mod said_time;
 pub mod task;
 pub mod time;
 pub mod usage;
