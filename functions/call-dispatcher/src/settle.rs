@@ -8,7 +8,7 @@ use dialpool_domain::outcome::Outcome;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CallId, Timestamp, TraceId};
 use dialpool_dynamo::{Ended, Moved, REPORT_WITHIN, Settlement, Told};
-use dialpool_providers::vapi::{ProviderCall, Withdrawn};
+use dialpool_providers::vapi::{ProviderCall, ProviderError, Withdrawn};
 use dialpool_runtime::jobs::DialJob;
 use tracing::{error, info, warn};
 
@@ -36,19 +36,19 @@ impl CallDispatcher {
         };
         // What is proven is proven for the moment of the question, however long the answer takes.
         let asked_at = self.start.clock.now();
-        let asked = match &call.provider_call_id {
-            Some(provider_call_id) => self.vapi.call(provider_call_id).await,
-            None => {
-                let from = call.claimed_at - PROVIDER_CLOCK_SKEW;
-                let calls = self.vapi.calls_of_number(&call.provider_number_id, from).await;
-                calls.map(|calls| {
-                    calls.into_iter().find(|found| found.our_call_id().as_ref() == Some(call_id))
-                })
-            }
-        };
+        let asked = self.ask_for(&call).await;
         let cause = &self.cause(trace_id);
         match asked {
-            Ok(Some(found)) => self.apply(cause, &call, found, asked_at).await,
+            Ok(Some(found)) => {
+                if found.opt_out.is_some() {
+                    // Before anything else: it must hold even when the rest fails.
+                    let (company, lead) = (&call.company, Some(&call.lead));
+                    let suppressed =
+                        self.store.suppress(cause, company, &self.hasher, &call.to, lead, "voice").await?;
+                    info!(call.id = %call_id, "the person of call {call_id} opted out: {suppressed:?}");
+                }
+                self.apply(cause, &call, found, asked_at).await
+            }
             Ok(None) => self.absent(cause, &call, asked_at).await,
             Err(error) if asked_at.since(call.claimed_at) >= HELD_THROUGH_CALL => {
                 warn!(call.id = %call_id, "failed to ask the provider for call {call_id}: {error}");
@@ -59,6 +59,21 @@ impl CallDispatcher {
                 self.look_again(call_id, trace_id, ASK_AGAIN_AFTER).await
             }
         }
+    }
+
+    /// The call as the provider has it. One that does not bear our id is another: its id was told by somebody who must not
+    /// speak of it, and ours is looked for among the calls of the number.
+    async fn ask_for(&self, call: &Call) -> Result<Option<ProviderCall>, ProviderError> {
+        if let Some(provider_call_id) = &call.provider_call_id {
+            match self.vapi.call(provider_call_id).await? {
+                Some(found) if found.our_call_id() != Some(&call.id) => {
+                    error!(call.id = %call.id, "call {} was told to be {provider_call_id}, which is another", call.id);
+                }
+                found => return Ok(found),
+            }
+        }
+        let from = call.claimed_at - PROVIDER_CLOCK_SKEW;
+        self.vapi.our_call(&call.id, &call.provider_number_id, from).await
     }
 
     /// Takes a call back that waits at the provider; one that rings is not cut off. One of which it is not known yet whether
@@ -86,7 +101,7 @@ impl CallDispatcher {
                 return again(WITHDRAW_AGAIN_AFTER).await;
             }
         };
-        match self.vapi.withdraw(provider_call_id).await {
+        match self.vapi.withdraw(provider_call_id, call_id).await {
             Ok(Withdrawn::Done) => self.withdrawn(cause, &call).await,
             // The answer to the first try was lost: what was deleted is not there.
             Ok(Withdrawn::NotFound) if tried_before => self.withdrawn(cause, &call).await,
@@ -131,6 +146,8 @@ impl CallDispatcher {
         asked_at: Timestamp,
     ) -> Result<(), DispatchError> {
         let state = found.state();
+        // It bears our id: an id that was told before and is another was told by somebody who must not speak of it.
+        let found_id = call.provider_call_id.is_none().then_some(found.id.as_str());
         if state.is_over() {
             // What the call was about, an opt-out above all, is there a while after its end.
             let ended_at = call.report.ended_at.or(found.ended_at);
@@ -141,7 +158,7 @@ impl CallDispatcher {
                 return self.look_again(&call.id, &cause.trace_id, ASK_AGAIN_AFTER).await;
             }
             let told = if all { Told::All } else { Told::End };
-            return self.end(cause, &call.id, state, Some(&found.id), &found.report(), told).await;
+            return self.end(cause, &call.id, state, found_id, &found.report(), told).await;
         }
         if asked_at.since(call.claimed_at) >= HELD_THROUGH_CALL {
             return self.give_up(cause, call).await;
@@ -150,7 +167,7 @@ impl CallDispatcher {
             // The provider is behind its own webhook.
             return self.look_again(&call.id, &cause.trace_id, SILENT_AFTER).await;
         }
-        match self.store.move_call(cause, &call.id, state, Some(&found.id), None, found.started_at).await? {
+        match self.store.move_call(cause, &call.id, state, found_id, None, found.started_at).await? {
             Moved::Done(_) | Moved::Stale(_) | Moved::NotFound => {}
             Moved::OtherCall { known } => {
                 return Err(DispatchError::SecondCall { call: call.id.clone(), known });

@@ -67,7 +67,7 @@ use dialpool_domain::time::Duration;
 use dialpool_domain::{CallId, CompanyId};
 use dialpool_dynamo::{Lines, PhoneHasher, Suppressed};
 use dialpool_providers::http::Transport;
-use dialpool_providers::vapi::Vapi;
+use dialpool_providers::vapi::{Vapi, kept};
 use dialpool_runtime::http::{Api, Body, Caller, IdIn, Operator, Problem, edge, with_gzip, with_idempotency};
 use dialpool_runtime::jobs::DialJob;
 use dialpool_runtime::{Queue, Start, StartError};
@@ -188,7 +188,10 @@ async fn call(
     let call = api.store.call(&id).await?.filter(|call| call.company == caller.company);
     let call = call.ok_or_else(|| Problem::not_found("call"))?;
     let events = api.store.events_of(&caller.company, &Aggregate::Call(id.clone())).await?;
-    let provider_log = api.store.call_log(&id).await?;
+    let mut provider_log = api.store.call_log(&id).await?;
+    for entry in &mut provider_log {
+        entry.body = kept::shown(&entry.body);
+    }
     Ok(Json(CallView { call, events, provider_log }))
 }
 

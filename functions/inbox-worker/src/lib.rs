@@ -1,6 +1,7 @@
 //! `inbox-worker`: applies what providers sent, in any order and any number of times.
 //!
-//! Every event of a call goes to the call's log first. States only move forward; the first report of an end, with
+//! An opt-out is settled before anything else is looked at: also one in a message that cannot be understood, of a second call or of
+//! a call that is not known. Then every event of a call goes to the call's log, as far as that has room. States only move forward; the first report of an end, with
 //! its reason, ends the call, once, with everything that follows; what later reports add is merged. When a call is over its line is free,
 //! and the next dial is asked for in the same breath.
 //!
@@ -13,8 +14,8 @@ use dialpool_domain::event::Cause;
 use dialpool_domain::outcome::Outcome;
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CallId, Timestamp};
-use dialpool_dynamo::{Ended, Moved, PhoneHasher, Settlement, Store, StoreError, Suppressed, Told};
-use dialpool_providers::vapi::webhook::{Kind, UnreadableWebhook, Webhook, without_secrets};
+use dialpool_dynamo::{Ended, Logged, Moved, PhoneHasher, Settlement, Store, StoreError, Suppressed, Told};
+use dialpool_providers::vapi::webhook::{About, Kind, Received, UnreadableWebhook};
 use dialpool_runtime::jobs::{DialJob, InboxBody, InboxMessage};
 use dialpool_runtime::{Queue, QueueError, Start, StartError, queue};
 use tracing::{info, warn};
@@ -49,6 +50,11 @@ pub enum InboxError {
     /// It is about a call that is not ours.
     #[error("call {0} is not known")]
     UnknownCall(CallId),
+    /// Somebody opted out, and it cannot be told who.
+    #[error(
+        "somebody opted out, and the message names no call or numbers that are known: find out who, and suppress the number"
+    )]
+    Nobody,
     /// Two calls where there must be one.
     #[error("the provider has a second call for {call}, beside {known}")]
     SecondCall {
@@ -86,21 +92,38 @@ impl InboxWorker {
             InboxBody::Inline(text) => text.into_bytes(),
             InboxBody::Reference(reference) => self.store.inbox_body(&reference).await?,
         };
-        let webhook = Webhook::parse(&body)?;
         let cause = Cause { trace_id: message.trace_id, ..self.start.cause("inbox-worker") };
+        let received = Received::read(&body);
+        let opt_out = message.opt_out.or_else(|| received.opt_out());
+        let calls = if message.calls.is_empty() { received.about.calls.clone() } else { message.calls };
+        let about = About { calls, ..received.about.clone() };
+        if let Some(heard) = &opt_out {
+            self.suppress(&cause, &about, heard).await?;
+        }
+        let kept = received.kept();
+        let webhook = received.webhook?.with_opt_out(opt_out);
         let Some(call_id) = webhook.call_id.clone() else {
-            return self.others_call(&cause, &webhook).await;
+            info!("a webhook about a call that Dialpool did not place: {}", webhook.dedupe_key());
+            return Ok(());
         };
         if self.store.call(&call_id).await?.is_none() {
             return Err(InboxError::UnknownCall(call_id));
         }
-        let text = without_secrets(&body)?;
-        self.store.log_call(message.received_at, &call_id, webhook.dedupe_key(), &text).await?;
+        if let Some(kept) = kept {
+            let entry = webhook.dedupe_key();
+            match self.store.log_call(message.received_at, &call_id, entry, &kept).await? {
+                Logged::Done => {}
+                Logged::NotNow => {
+                    info!(call.id = %call_id, "{entry} is in the log of call {call_id}, or the log is full");
+                }
+            }
+        }
 
         let (provider_call_id, told_at) = (webhook.provider_call_id.as_deref(), webhook.timestamp);
         let told = match &webhook.kind {
-            Kind::EndOfCallReport { .. } => Told::All,
-            Kind::StatusUpdate { .. }
+            Kind::EndOfCallReport { .. } if webhook.whole => Told::All,
+            Kind::EndOfCallReport { .. }
+            | Kind::StatusUpdate { .. }
             | Kind::AssistantRequest { .. }
             | Kind::Predial
             | Kind::Other { .. } => Told::End,
@@ -133,21 +156,45 @@ impl InboxWorker {
         }
     }
 
-    /// A call that Dialpool did not place: somebody called one of its numbers, or the account has other users. Nothing
-    /// follows from it, but a wish not to be called is one whoever placed the call.
-    async fn others_call(&self, cause: &Cause, webhook: &Webhook) -> Result<(), InboxError> {
-        info!("a webhook about a call that Dialpool did not place: {}", webhook.dedupe_key());
-        let Kind::EndOfCallReport { report, .. } = &webhook.kind else { return Ok(()) };
-        let (Some(ours), Some(theirs)) = (&webhook.our_number, &webhook.their_number) else { return Ok(()) };
-        if !report.opted_out {
+    /// The person does not want to be called again: whoever placed the call, and whatever else the message says. The person is
+    /// known by a call of ours, else by the numbers of the message.
+    async fn suppress(&self, cause: &Cause, about: &About, heard: &str) -> Result<(), InboxError> {
+        let mut known = false;
+        for id in &about.calls {
+            let Some(call) = self.store.call(id).await? else { continue };
+            known = true;
+            info!(call.id = %id, "the person of call {id} opted out");
+            let (company, lead) = (&call.company, Some(&call.lead));
+            let _: Suppressed =
+                self.store.suppress(cause, company, &self.hasher, &call.to, lead, "voice").await?;
+        }
+        if known {
             return Ok(());
         }
-        if let Some(owner) = self.store.owner_of(cause.at, ours).await? {
-            let lead = owner.held_by.as_ref();
-            let _: Suppressed =
-                self.store.suppress(cause, &owner.company, &self.hasher, theirs, lead, "voice").await?;
+        let ours = match (&about.our_number, &about.our_number_id) {
+            (Some(number), _) => Some(number.clone()),
+            (None, Some(id)) => self.store.number_of_provider(id).await?,
+            (None, None) => None,
+        };
+        let owner = match &ours {
+            Some(ours) => self.store.owner_of(cause.at, ours).await?,
+            None => None,
+        };
+        match (owner, &about.their_number) {
+            (Some(owner), Some(theirs)) => {
+                let lead = owner.held_by.as_ref();
+                let _: Suppressed =
+                    self.store.suppress(cause, &owner.company, &self.hasher, theirs, lead, "voice").await?;
+                Ok(())
+            }
+            // Of a call of ours it is for a human; the account has other users, too, whose calls are none of ours.
+            _ if about.calls.is_empty() && ours.is_none() => {
+                warn!("somebody opted out in a message without a number of ours: {} characters", heard.len());
+                Ok(())
+            }
+            (None, _) if about.calls.is_empty() => Ok(()),
+            _ => Err(InboxError::Nobody),
         }
-        Ok(())
     }
 
     async fn advance(

@@ -1,8 +1,9 @@
 //! `webhook-ingress`: what providers post, verified, stored, acknowledged.
 //!
-//! `POST /v1/webhooks/vapi`: the raw body is authenticated (401 without), put into the inbox queue, and only then
-//! acknowledged. What the body says is the inbox worker's business: even one that nobody can read is kept, when its sender
-//! knows the secret of the server. The secret that a call carries opens news of that call and nothing else.
+//! `POST /v1/webhooks/vapi`: the raw body is authenticated (401 without), read once in whatever state it is, put into the inbox
+//! queue, and only then acknowledged. The queue gets the fields of the body that may be kept, and whether an opt-out was heard in it.
+//! A body that nobody can understand is queued as it came, for a human. The secret that a call carries opens news of that call and
+//! nothing else.
 //!
 //! Questions that the provider waits for are answered here: an assistant request (an inbound call needs an assistant) gets
 //! the assistant that spoke last from the number called, while a lead holds it; a campaign of the provider's own that asks
@@ -17,7 +18,7 @@ use dialpool_domain::contact::Address;
 use dialpool_domain::dialable::{self, Callee, Person, Verdict};
 use dialpool_domain::event::Cause;
 use dialpool_domain::rules::Rules;
-use dialpool_domain::{PhoneNumber, TraceId};
+use dialpool_domain::{PhoneNumber, Timestamp, TraceId};
 use dialpool_dynamo::PhoneHasher;
 use dialpool_providers::vapi::webhook::{Kind, Webhook};
 use dialpool_providers::vapi::webhook_auth::WebhookAuth;
@@ -33,6 +34,9 @@ const BODY_LIMIT_BYTES: usize = 5 * 1024 * 1024;
 
 /// Larger bodies go into the journal's inbox, and the message refers to them.
 const INLINE_BYTES: usize = 200 * 1024;
+
+/// SQS refuses a message with one of these; all others below U+10000 that it refuses are escaped in JSON.
+const NOT_IN_A_QUEUE: [char; 2] = ['\u{fffe}', '\u{ffff}'];
 
 /// The provider account whose switch stops its own campaigns, too.
 const ACCOUNT: &str = "vapi";
@@ -69,40 +73,57 @@ async fn vapi(
     RawBody(body): RawBody,
 ) -> Result<Json<Value>, Problem> {
     let now = state.api.clock.now();
-    let webhook = state.auth.open(&headers, &body, now).map_err(|error| {
+    let received = state.auth.open(&headers, &body, now).map_err(|error| {
         warn!("a webhook was not authenticated: {error}");
         Problem::unauthenticated("no valid X-Vapi-Secret, bearer token or signature")
     })?;
-    match webhook {
+    match &received.webhook {
         Ok(Webhook { kind: Kind::AssistantRequest { called, .. }, .. }) => {
-            return answer_assistant_request(&state.api, called).await;
+            return answer_assistant_request(&state.api, called.as_ref()).await;
         }
         Ok(Webhook { kind: Kind::Predial, our_number, their_number, .. }) => {
-            let eligible = match our_number.zip(their_number) {
+            let eligible = match our_number.as_ref().zip(their_number.as_ref()) {
                 Some((ours, theirs)) => {
                     let cause = Cause { at: now, actor: "webhook-ingress".to_owned(), trace_id };
-                    state.may_call(&cause, &ours, &theirs).await?
+                    state.may_call(&cause, ours, theirs).await?
                 }
                 None => false,
             };
             return Ok(Json(json!({ "eligible": eligible })));
         }
-        Ok(_) | Err(_) => {}
+        Ok(_) => {}
+        Err(error) => warn!("a webhook cannot be understood and is kept for a human: {error}"),
     }
-    let body = match std::str::from_utf8(&body) {
-        Ok(text) if text.len() <= INLINE_BYTES => InboxBody::Inline(text.to_owned()),
-        _ => {
-            let reference = hex::encode(Sha256::digest(&body));
-            state.api.store.put_inbox_body(now, &reference, &body).await?;
-            InboxBody::Reference(reference)
-        }
+    let message = InboxMessage {
+        provider: "vapi".to_owned(),
+        received_at: now,
+        trace_id,
+        opt_out: received.opt_out(),
+        calls: received.about.calls.clone(),
+        body: match received.kept() {
+            Some(kept) => state.to_queue(now, kept.as_bytes()).await?,
+            None => state.to_queue(now, &body).await?,
+        },
     };
-    let message = InboxMessage { provider: "vapi".to_owned(), received_at: now, trace_id, body };
     state.inbox.send(&message, std::time::Duration::ZERO).await?;
     Ok(Json(json!({})))
 }
 
 impl WebhookIngress {
+    /// A body as a message can have it: one that is long, or not of characters that a queue takes, is put into the journal.
+    async fn to_queue(&self, now: Timestamp, body: &[u8]) -> Result<InboxBody, Problem> {
+        match str::from_utf8(body) {
+            Ok(text) if text.len() <= INLINE_BYTES && !text.contains(NOT_IN_A_QUEUE) => {
+                Ok(InboxBody::Inline(text.to_owned()))
+            }
+            _ => {
+                let reference = hex::encode(Sha256::digest(body));
+                self.api.store.put_inbox_body(now, &reference, body).await?;
+                Ok(InboxBody::Reference(reference))
+            }
+        }
+    }
+
     /// Whether `theirs` may be called from `ours` now. What is not known is not dialed: the owner of the number, the place of the
     /// person, an express written consent in the ledger.
     async fn may_call(
@@ -126,9 +147,9 @@ impl WebhookIngress {
 }
 
 /// The answer that the provider expects: an assistant's id, or what to say before it hangs up.
-async fn answer_assistant_request(api: &Api, called: Option<PhoneNumber>) -> Result<Json<Value>, Problem> {
+async fn answer_assistant_request(api: &Api, called: Option<&PhoneNumber>) -> Result<Json<Value>, Problem> {
     let owner = match called {
-        Some(number) => api.store.owner_of(api.clock.now(), &number).await?,
+        Some(number) => api.store.owner_of(api.clock.now(), number).await?,
         None => None,
     };
     let assistant = owner.filter(|owner| owner.held_by.is_some()).and_then(|owner| owner.last_assistant);

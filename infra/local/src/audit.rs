@@ -75,7 +75,10 @@ impl Books {
                 client.scan().table_name(table).consistent_read(true).into_paginator().items().send();
             let mut rows = Vec::new();
             while let Some(item) = pages.next().await {
-                rows.push(serde_dynamo::from_item(item?)?);
+                let mut item = item?;
+                // Bodies that nobody can read are kept as bytes, which JSON does not have.
+                item.retain(|_, value| !value.is_b());
+                rows.push(serde_dynamo::from_item(item)?);
             }
             items.insert(table, rows);
         }

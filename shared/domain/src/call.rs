@@ -44,8 +44,7 @@ pub const HELD_THROUGH_CALL: Duration = Duration::from_hours(2);
 /// How much of a transcript is kept, in bytes.
 ///
 /// A call is one item, and DynamoDB takes none of more than 400 KB: a report that does not fit could never end its call, and
-/// the call's line would stay taken. So every text of a provider's has a limit, together about half of an item. The log of
-/// what the provider sent has the whole text, in parts.
+/// the call's line would stay taken. So every text of a provider's has a limit, together about half of an item.
 pub const TRANSCRIPT_BYTES: usize = 200 * 1024;
 
 /// How much of a summary is kept, in bytes.
@@ -56,6 +55,9 @@ pub const SUCCESS_EVALUATION_BYTES: usize = 2 * 1024;
 
 /// How much of the provider's reason for an end is kept, in bytes; it is in the event of the end, too.
 pub const ENDED_REASON_BYTES: usize = 1024;
+
+/// How much of the words in which an opt-out was heard is kept, in bytes.
+pub const OPT_OUT_HEARD_BYTES: usize = 512;
 
 /// The address of a recording is kept up to this length, in bytes. A longer one is not cut, but left out: half an address
 /// leads nowhere.
@@ -207,6 +209,9 @@ pub struct CallReport {
     /// Whether the person asked not to be called again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub opted_out: bool,
+    /// How that was heard: the field and its value, or what the person said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opt_out_heard: Option<String>,
     /// When the person asked to be called again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback: Option<PromisedTime>,
@@ -228,6 +233,7 @@ impl CallReport {
             transcript: cut(self.transcript, TRANSCRIPT_BYTES),
             summary: cut(self.summary, SUMMARY_BYTES),
             success_evaluation: cut(self.success_evaluation, SUCCESS_EVALUATION_BYTES),
+            opt_out_heard: cut(self.opt_out_heard, OPT_OUT_HEARD_BYTES),
             ..self
         }
     }
@@ -247,6 +253,7 @@ impl CallReport {
             summary: self.summary.or(late.summary),
             success_evaluation: self.success_evaluation.or(late.success_evaluation),
             opted_out: self.opted_out || late.opted_out,
+            opt_out_heard: self.opt_out_heard.or(late.opt_out_heard),
             callback: self.callback.or(late.callback),
         }
     }

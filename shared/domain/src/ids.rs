@@ -53,6 +53,13 @@ macro_rules! made_ids {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// When the id was made.
+            pub fn made_at(&self) -> Timestamp {
+                let ulid = Ulid::from_string(self.0.trim_start_matches(concat!($prefix, "_")));
+                let millis = ulid.map_or(0, |ulid| ulid.timestamp_ms());
+                Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
+            }
         }
 
         impl FromStr for $name {
@@ -161,6 +168,10 @@ mod tests {
         let late = CallId::new(Timestamp::from_millis(2_000), 0);
         assert!(early < late);
         assert_eq!(early.as_str().parse::<CallId>().unwrap(), early);
+        assert_eq!(
+            (early.made_at(), late.made_at()),
+            (Timestamp::from_millis(1_000), Timestamp::from_millis(2_000))
+        );
         assert!(early.as_str().len() <= 40, "the provider allows 40 characters for a call's name");
     }
 

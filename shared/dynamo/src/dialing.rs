@@ -148,12 +148,31 @@ const LIST_OF_EVERYBODY: usize = 4;
 const PERSON: usize = 5;
 const CALL: usize = 7;
 
-/// Something that a provider sent about a call, as it came.
+/// The most messages of a provider that the log of a call takes. A call has five, and one more for each of its tools.
+pub const LOG_ENTRIES: u64 = 200;
+
+/// When the log of a call has this many bytes it takes no further entry.
+pub const LOG_BYTES: u64 = 1024 * 1024;
+
+/// An item holds 400 KB.
+const PART_BYTES: usize = 300 * 1024;
+
+/// What became of an entry for the log of a call. None of these is an error.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Logged {
+    /// It is in the log now.
+    Done,
+    /// It was there, or the log is full.
+    NotNow,
+}
+
+/// Something that a provider sent about a call, as far as it may be kept.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct LogEntry {
     /// When it was taken in.
     pub at: Timestamp,
-    /// The body as it came.
+    /// The body.
     pub body: String,
 }
 
@@ -168,8 +187,6 @@ struct LogItem {
 
 /// The text in parts that fit into an item each.
 fn parts(text: &str) -> impl Iterator<Item = &str> {
-    const PART_BYTES: usize = 300 * 1024;
-
     let mut rest = text;
     std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -596,7 +613,8 @@ impl Store {
         Ok(())
     }
 
-    /// Appends what a provider sent about a call to the call's log. The same entry again changes nothing.
+    /// Appends what a provider sent about a call to the call's log. The same entry again changes nothing, and a log that is full
+    /// takes no more: whoever knows the secret of a call could fill the table.
     ///
     /// # Errors
     /// When the store gives no answer; it can be repeated.
@@ -606,18 +624,30 @@ impl Store {
         id: &CallId,
         entry: &str,
         body: &str,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Logged, StoreError> {
+        let dialing = &self.tables.dialing;
+        let room = "attribute_not_exists(n_entries) OR (n_entries < :entries AND n_bytes < :bytes)";
+        let counted = Write::update(dialing, keys::call_log_size(id), "ADD n_entries :one, n_bytes :length")
+            .when(room)
+            .value(":entries", LOG_ENTRIES)
+            .value(":bytes", LOG_BYTES)
+            .value(":one", 1u64)
+            .value(":length", body.len() as u64);
+        let mut writes = vec![counted];
         for (part, text) in parts(body).enumerate() {
             let mut item = keys::call_log(id, entry, part);
             item.insert("logged_at".to_owned(), at.into_attribute());
             item.insert("entry".to_owned(), entry.into_attribute());
             item.insert("body".to_owned(), text.into_attribute());
-            let _: Transacted = self.transact(vec![Write::insert(&self.tables.dialing, item)]).await?;
+            writes.push(Write::insert(dialing, item));
         }
-        Ok(())
+        Ok(match self.transact(writes).await? {
+            Transacted::Done => Logged::Done,
+            Transacted::Refused(_) => Logged::NotNow,
+        })
     }
 
-    /// What providers sent about a call, by entry.
+    /// What providers sent about a call, by entry: the first [`LOG_ENTRIES`] and [`LOG_BYTES`], whatever there is.
     ///
     /// # Errors
     /// When the store gives no answer.
@@ -634,8 +664,15 @@ impl Store {
             .items()
             .send();
         let mut entries: BTreeMap<String, LogEntry> = BTreeMap::new();
+        let mut bytes = 0u64;
         while let Some(item) = pages.next().await {
             let part: LogItem = items::read("call log", item?)?;
+            bytes += part.body.len() as u64;
+            let more = !entries.contains_key(&part.entry);
+            // A log of before there was a bound may be longer.
+            if bytes > LOG_BYTES + PART_BYTES as u64 || (more && entries.len() as u64 == LOG_ENTRIES) {
+                break;
+            }
             let entry = entries
                 .entry(part.entry)
                 .or_insert_with(|| LogEntry { at: part.logged_at, body: String::new() });

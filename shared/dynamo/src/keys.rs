@@ -201,6 +201,11 @@ pub(crate) fn call_log(call: &CallId, entry: &str, part: usize) -> Item {
     key(call_partition(call), format!("{LOG_PREFIX}{entry}#{part:03}"))
 }
 
+/// How much the log of a call has.
+pub(crate) fn call_log_size(call: &CallId) -> Item {
+    key(call_partition(call), "LOGSIZE")
+}
+
 pub(crate) fn account_line(account: &str) -> Item {
     key(format!("ACCOUNT#{account}"), "LINE")
 }

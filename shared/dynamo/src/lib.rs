@@ -37,7 +37,7 @@ pub use calls::{Page, ToldOfCall};
 pub use campaigns::{Added, AssistantChosen, CampaignMade, CapChanged, Commanded, ContactPage};
 pub use consent::Consented;
 pub use decisions::{Decided, NewDecision, StoredDecision, Supposed};
-pub use dialing::{Claim, Claimed, LineLimits, LogEntry, Moved};
+pub use dialing::{Claim, Claimed, LOG_BYTES, LOG_ENTRIES, LineLimits, LogEntry, Logged, Moved};
 pub use error::StoreError;
 pub use idempotency::{Begun, StoredAnswer};
 pub use journal::event_of_stream_image;

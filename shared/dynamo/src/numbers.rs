@@ -581,6 +581,20 @@ impl Store {
         }))
     }
 
+    /// The number that has this id at the provider.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub async fn number_of_provider(&self, provider_id: &str) -> Result<Option<PhoneNumber>, StoreError> {
+        #[derive(serde::Deserialize)]
+        struct ProviderIdOwner {
+            e164: PhoneNumber,
+        }
+        let key = keys::vapi_owner(provider_id);
+        let owner: Option<ProviderIdOwner> = self.get("number", &self.tables.pool, key).await?;
+        Ok(owner.map(|owner| owner.e164))
+    }
+
     /// The numbers of a company, by number, from behind `after` on, and where the next page starts.
     ///
     /// # Errors

@@ -4,4 +4,5 @@
 //! caller as unclear.
 
 pub mod http;
+pub mod json;
 pub mod vapi;

@@ -67,8 +67,14 @@ pub struct InboxMessage {
     pub received_at: Timestamp,
     /// Ties what follows to the delivery.
     pub trace_id: TraceId,
-    /// The body.
+    /// The body: what is kept of it, or all of it when it could not be understood.
     pub body: InboxBody,
+    /// Our calls that it is about, as far as that was proven or could be read where it came in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<CallId>,
+    /// How it was heard that the person does not want to be called again, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opt_out: Option<String>,
 }
 
 /// A body, or where it is: a queue message holds at most 1 MiB.

@@ -142,12 +142,17 @@ impl Vapi {
         created_from: Timestamp,
     ) -> Result<Option<ProviderAssistant>, ProviderError> {
         let made = self.listed("assistant", PAGE, PAGES, Some(created_from)).await?;
+        let mut unreadable = None;
         for assistant in made {
-            let assistant = wire::assistant_of(assistant).map_err(ProviderError::Unreadable)?;
-            if assistant.mark.as_ref().is_some_and(|mark| mark.request == request) {
-                return Ok(Some(assistant));
+            match wire::assistant_of(assistant) {
+                Ok(found) if found.mark.as_ref().is_some_and(|mark| mark.request == request) => {
+                    return Ok(Some(found));
+                }
+                Ok(_) => {}
+                Err(error) => unreadable = Some(error),
             }
         }
-        Ok(None)
+        // One that cannot be read may be the one.
+        unreadable.map_or(Ok(None), |error| Err(ProviderError::Unreadable(error)))
     }
 }

@@ -1,6 +1,7 @@
 //! What is sent and read, held against Vapi's OpenAPI, samples and recordings where their folder is present:
 //! `DIALPOOL_CONTRACTS`, or `shared/contracts` beside the workspace.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::tests::with_new_call;
 use super::webhook::{Kind, Webhook};
-use super::{PlaceCall, ProviderCall, RefusalKind, StatusCode, WITHDRAW, answer, wire};
+use super::{PlaceCall, RefusalKind, StatusCode, WITHDRAW, answer, kept, read_call, wire};
 
 fn contracts() -> Option<PathBuf> {
     let folder = std::env::var_os("DIALPOOL_CONTRACTS").map_or_else(
@@ -102,7 +103,7 @@ fn the_calls_of_the_samples_are_read() {
     let Some(folder) = contracts() else { return };
     for name in ["04-create-call.response-201.json", "06-get-call-ended.response-200.json"] {
         let body = fs::read(folder.join("vapi/samples").join(name)).unwrap();
-        let call: ProviderCall = serde_json::from_slice::<wire::Call>(&body).unwrap().into();
+        let call = read_call(&body).unwrap();
         assert_eq!(call.id, "019a9046-121e-766d-bd1f-84f3ccc309c1");
     }
 }
@@ -203,6 +204,88 @@ fn the_phone_numbers_of_the_contract_are_read() {
         let read = wire::number_of(&number).unwrap();
         assert_eq!((read.kind, read.status), (kind, status), "{schema}");
         assert_eq!(read.number.unwrap().as_str(), "+14155550100");
+    }
+}
+
+/// Every name of a property that the contract has, anywhere.
+fn names(schema: &Value, found: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(fields) => {
+            let properties = fields.get("properties").and_then(Value::as_object);
+            found.extend(properties.into_iter().flat_map(serde_json::Map::keys).cloned());
+            fields.values().for_each(|field| names(field, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| names(item, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// A body that has every property of the contract wherever a message may have one keeps those of the list, and no secret.
+#[test]
+fn no_property_of_the_contract_is_kept_that_may_hold_a_secret() {
+    let Some(folder) = contracts() else { return };
+    let openapi: Value =
+        serde_json::from_slice(&fs::read(folder.join("vapi-openapi.json")).unwrap()).unwrap();
+    let mut all = BTreeSet::new();
+    names(&openapi["components"]["schemas"], &mut all);
+    assert!(all.len() > 1_000, "{}", all.len());
+    let every = |value: &str| Value::Object(all.iter().map(|name| (name.clone(), json!(value))).collect());
+    let mut message = every("secret-1");
+    message["type"] = json!("end-of-call-report");
+    for place in [
+        "call",
+        "phoneNumber",
+        "customer",
+        "artifact",
+        "analysis",
+        "assistant",
+        "transport",
+        "monitor",
+        "server",
+    ] {
+        let mut within = every("secret-2");
+        within["assistantOverrides"] = every("secret-3");
+        within["phoneNumber"] = every("secret-4");
+        message[place] = within;
+    }
+    let body = json!({ "message": message }).to_string();
+    let kept = kept::kept(&crate::json::read(body.as_bytes()).value).unwrap().to_value();
+
+    let mut left = BTreeSet::new();
+    fn walk(value: &Value, left: &mut BTreeSet<String>) {
+        for (name, value) in value.as_object().into_iter().flatten() {
+            left.insert(name.clone());
+            walk(value, left);
+        }
+    }
+    walk(&kept, &mut left);
+    let suspicious = [
+        "auth",
+        "cred",
+        "header",
+        "jwt",
+        "key",
+        "monitor",
+        "pass",
+        "presigned",
+        "private",
+        "secret",
+        "server",
+        "sid",
+        "sip",
+        "token",
+        "uri",
+        "user",
+    ];
+    for name in &left {
+        assert!(kept::FIELDS.contains(&name.as_str()), "{name}");
+        let small = name.to_ascii_lowercase();
+        assert!(!suspicious.iter().any(|part| small.contains(part)), "{name}");
+    }
+    let own = ["call_id", "campaign_id", "company", "lead", "trace_id"];
+    for field in kept::FIELDS {
+        let known = all.contains(*field) || own.contains(field);
+        assert!(known, "{field} is no property of the contract");
     }
 }
 

@@ -21,6 +21,8 @@
 //! **What is not here**: retries. A request is sent once; whether again is for the caller to know.
 
 mod assistants;
+mod heard;
+pub mod kept;
 mod numbers;
 pub mod webhook;
 pub mod webhook_auth;
@@ -39,6 +41,7 @@ use serde_json::{Map, Value};
 
 pub use self::assistants::{ProviderAssistant, Written};
 use crate::http::{Transport, TransportError};
+use crate::json::{self, Json};
 
 /// How many calls are asked for at once.
 ///
@@ -180,6 +183,9 @@ pub enum ProviderError {
     /// The request cannot be written: the base address or the key is malformed.
     #[error("not a request: {0}")]
     Request(String),
+    /// A call that does not bear the id of ours that was asked for.
+    #[error("call {0} of the provider does not bear our id")]
+    AnotherCall(String),
     /// More entries than there can be of what was asked for; what was read proves nothing.
     #[error("more entries than there can be")]
     TooMany,
@@ -190,10 +196,8 @@ pub enum ProviderError {
 pub struct ProviderCall {
     /// The provider's id.
     pub id: String,
-    /// The name that the call was given: our id, when it is ours.
-    pub name: Option<String>,
-    /// Our id, as it was put into the metadata.
-    pub metadata_call_id: Option<String>,
+    /// Our ids that it bears: one, when it is ours.
+    pub our_call_ids: Vec<CallId>,
     /// The provider's status, an open set.
     pub status: Option<String>,
     /// Why it ended, in the provider's words, an open set.
@@ -216,12 +220,26 @@ pub struct ProviderCall {
     pub success_evaluation: Option<String>,
     /// What the assistant was told to find out, in a form of the assistant's own.
     pub found_out: Vec<Map<String, Value>>,
+    /// How it was heard that the person does not want to be called again, if so.
+    pub opt_out: Option<String>,
+}
+
+/// What the provider says of the calls of a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedCalls {
+    /// The calls that can be read.
+    pub calls: Vec<ProviderCall>,
+    /// Why there may be more, if so: an entry that cannot be read, or a list that breaks off.
+    pub incomplete: Option<String>,
 }
 
 impl ProviderCall {
     /// Our id of the call; none when Dialpool did not place it.
-    pub fn our_call_id(&self) -> Option<CallId> {
-        wire::our_call_id(self.metadata_call_id.as_deref(), self.name.as_deref())
+    pub fn our_call_id(&self) -> Option<&CallId> {
+        match self.our_call_ids.as_slice() {
+            [id] => Some(id),
+            _ => None,
+        }
     }
 
     /// Whether it may wait to be started: what a deletion says of itself says nothing of that.
@@ -246,7 +264,8 @@ impl ProviderCall {
             transcript: self.transcript.clone(),
             summary: self.summary.clone(),
             success_evaluation: self.success_evaluation.clone(),
-            opted_out: wire::says_opted_out(&self.found_out),
+            opted_out: self.opt_out.is_some(),
+            opt_out_heard: self.opt_out.clone(),
             callback: wire::promised_callback(&self.found_out),
         };
         whole.within_limits()
@@ -275,17 +294,17 @@ impl Vapi {
         }
     }
 
-    /// Every call of a number that was made at or after a moment, the provider's clock being meant. All or an error: that
-    /// a call is not among them proves that the provider does not have it.
+    /// Every call of a number that was made at or after a moment, the provider's clock being meant. An entry that cannot be read
+    /// keeps no other from being read; that a call is not among them is no proof then.
     ///
     /// # Errors
-    /// When the provider gives no answer, one that cannot be read to the end, or more than 500 calls.
+    /// When the provider gives no answer, one that is no list in the order that was asked for, or more than 500 calls.
     pub async fn calls_of_number(
         &self,
         phone_number_id: &str,
         created_from: Timestamp,
-    ) -> Result<Vec<ProviderCall>, ProviderError> {
-        let mut calls: Vec<ProviderCall> = Vec::new();
+    ) -> Result<ListedCalls, ProviderError> {
+        let mut listed = ListedCalls { calls: Vec::new(), incomplete: None };
         let mut created_to: Option<Timestamp> = None;
         for _page in 0..PAGES {
             let mut query = vec![
@@ -295,11 +314,21 @@ impl Vapi {
             ];
             query.extend(created_to.map(|moment| ("createdAtLe", moment.to_string())));
             let body = self.get(&["call"], &query).await?.map_err(|answer| answer.into_error())?;
-            let page: Vec<wire::Call> = read(&body)?;
-            let (length, before) = (page.len(), calls.len());
+            let reading = json::read(&body);
+            let page = list(&reading)?;
+            if !reading.whole {
+                listed.incomplete = Some("the list breaks off or is damaged".to_owned());
+            }
+            let (length, before) = (page.len(), listed.calls.len());
             let mut oldest = created_to;
-            for call in page {
-                let call = ProviderCall::from(call);
+            for entry in page {
+                let call = match call_of(entry, &[]) {
+                    Ok(call) => call,
+                    Err(error) => {
+                        listed.incomplete = Some(error);
+                        continue;
+                    }
+                };
                 // The next page starts where this one ends, which takes the order for granted: it is checked.
                 match (call.created_at, oldest) {
                     (Some(created_at), Some(oldest)) if created_at > oldest => {
@@ -307,19 +336,17 @@ impl Vapi {
                             "the calls are not listed newest first".to_owned(),
                         ));
                     }
-                    (None, _) => {
-                        return Err(ProviderError::Unreadable(format!("{} has no createdAt", call.id)));
-                    }
+                    (None, _) => listed.incomplete = Some(format!("{} has no createdAt", call.id)),
                     (created_at, _) => oldest = created_at,
                 }
-                if !calls.iter().any(|known| known.id == call.id) {
-                    calls.push(call);
+                if !listed.calls.iter().any(|known| known.id == call.id) {
+                    listed.calls.push(call);
                 }
             }
             if length < PAGE {
-                return Ok(calls);
+                return Ok(listed);
             }
-            if calls.len() == before {
+            if listed.calls.len() == before {
                 return Err(ProviderError::TooMany);
             }
             created_to = oldest;
@@ -327,26 +354,50 @@ impl Vapi {
         Err(ProviderError::TooMany)
     }
 
+    /// The call of ours among those of a number that were made at or after a moment; none proves that the provider does not have
+    /// it.
+    ///
+    /// # Errors
+    /// When the provider gives no answer, or one that has not the call and cannot be read to the end.
+    pub async fn our_call(
+        &self,
+        call_id: &CallId,
+        phone_number_id: &str,
+        created_from: Timestamp,
+    ) -> Result<Option<ProviderCall>, ProviderError> {
+        let listed = self.calls_of_number(phone_number_id, created_from).await?;
+        let found = listed.calls.into_iter().find(|call| call.our_call_id() == Some(call_id));
+        match (found, listed.incomplete) {
+            (Some(found), _) => Ok(Some(found)),
+            (None, None) => Ok(None),
+            (None, Some(incomplete)) => Err(ProviderError::Unreadable(incomplete)),
+        }
+    }
+
     /// A call by the provider's id; none when the provider says that there is no such call.
     ///
     /// # Errors
-    /// When the provider gives no answer, or one that cannot be read.
+    /// When the provider gives no answer, or one that does not say which call it is about.
     pub async fn call(&self, provider_call_id: &str) -> Result<Option<ProviderCall>, ProviderError> {
         match self.get(&["call", provider_call_id], &[]).await? {
-            Ok(body) => Ok(Some(read::<wire::Call>(&body)?.into())),
+            Ok(body) => Ok(Some(read_call(&body)?)),
             Err(answer) if answer.status == StatusCode::NOT_FOUND => Ok(None),
             Err(answer) => Err(answer.into_error()),
         }
     }
 
-    /// Takes a call back that waits at the provider. One that has begun stays as it is.
+    /// Takes a call of ours back that waits at the provider. One that has begun stays as it is, and so does one that does not bear
+    /// our id: the provider's id may have been told by somebody who must not speak of that call.
     ///
     /// # Errors
     /// When the provider gives no clear answer: the call may be withdrawn then, and asking again tells.
-    pub async fn withdraw(&self, provider_call_id: &str) -> Result<Withdrawn, ProviderError> {
+    pub async fn withdraw(&self, provider_call_id: &str, ours: &CallId) -> Result<Withdrawn, ProviderError> {
         let Some(call) = self.call(provider_call_id).await? else {
             return Ok(Withdrawn::NotFound);
         };
+        if call.our_call_id() != Some(ours) {
+            return Err(ProviderError::AnotherCall(call.id));
+        }
         if !call.may_wait() {
             return Ok(Withdrawn::Begun);
         }
@@ -360,7 +411,7 @@ impl Vapi {
         match status {
             // It may have begun between question and answer, and not every deletion succeeds: what was answered shows it.
             StatusCode::OK => {
-                let deleted = ProviderCall::from(read::<wire::Call>(&body)?);
+                let deleted = read_call(&body)?;
                 let ended = deleted.status.as_deref() == Some("ended") && deleted.started_at.is_none();
                 Ok(match ended {
                     true => Withdrawn::Done,
@@ -388,7 +439,14 @@ impl Vapi {
             query.extend(created_from.map(|moment| ("createdAtGe", moment.to_string())));
             query.extend(created_to.map(|moment| ("createdAtLe", moment.to_string())));
             let body = self.get(&[path], &query).await?.map_err(|answer| answer.into_error())?;
-            let page: Vec<Map<String, Value>> = read(&body)?;
+            let reading = json::read(&body);
+            let page = list(&reading)?.iter().map(|entry| match entry.to_value() {
+                Value::Object(fields) if reading.whole => Ok(fields),
+                _ => Err(ProviderError::Unreadable(format!(
+                    "the list of {path} is damaged, or not of objects"
+                ))),
+            });
+            let page = page.collect::<Result<Vec<Map<String, Value>>, _>>()?;
             let (length, before) = (page.len(), all.len());
             let made_at = |entry: &Map<String, Value>| entry.get("createdAt")?.as_str()?.parse().ok();
             let times: Vec<Option<Timestamp>> = page.iter().map(made_at).collect();
@@ -465,17 +523,35 @@ impl Answer {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, ProviderError> {
-    serde_json::from_slice(body).map_err(|error| ProviderError::Unreadable(error.to_string()))
+/// The entries of an answer that is a list.
+fn list(reading: &json::Reading) -> Result<&[Json], ProviderError> {
+    match &reading.value {
+        Json::Array(entries) => Ok(entries),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) | Json::Object(_) => {
+            Err(ProviderError::Unreadable("not a list".to_owned()))
+        }
+    }
+}
+
+fn read_call(body: &[u8]) -> Result<ProviderCall, ProviderError> {
+    let reading = json::read(body);
+    let lost: Vec<&[u8]> = reading.lost.iter().map(|part| &body[part.clone()]).collect();
+    call_of(&reading.value, &lost).map_err(ProviderError::Unreadable)
+}
+
+/// A call, with what it says of an opt-out, also in the bytes that are not in its value.
+fn call_of(value: &Json, lost: &[&[u8]]) -> Result<ProviderCall, String> {
+    let call = wire::call(value)?;
+    let opt_out = heard::opt_out(value).or_else(|| lost.iter().find_map(|part| heard::opt_out_in(part)));
+    Ok(ProviderCall { opt_out, ..call })
 }
 
 /// What the answer to a request for a call means.
 fn answer(status: StatusCode, body: &[u8]) -> PlaceCall {
     if status.is_success() {
-        return match serde_json::from_slice::<wire::Created>(body) {
-            Ok(created) if !created.id.is_empty() => PlaceCall::Accepted { provider_call_id: created.id },
-            Ok(_) => PlaceCall::Unknown { cause: format!("{status} with an empty id") },
-            Err(error) => PlaceCall::Unknown { cause: format!("{status} that cannot be read: {error}") },
+        return match wire::created(body) {
+            Some(provider_call_id) => PlaceCall::Accepted { provider_call_id },
+            None => PlaceCall::Unknown { cause: format!("{status} without the id of a call") },
         };
     }
     let message = said(body);
@@ -499,10 +575,7 @@ fn refusal_kind(status: StatusCode, message: &str) -> Option<RefusalKind> {
 
 /// The provider's words in the body of an answer, made fit for a log.
 fn said(body: &[u8]) -> String {
-    let text = match serde_json::from_slice::<wire::Problem>(body) {
-        Ok(problem) => problem.text(),
-        Err(_) => String::from_utf8_lossy(body).into_owned(),
-    };
+    let text = wire::problem(body).unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
     let mut said = String::new();
     let mut digits = String::new();
     for character in text.chars().chain(['\n']) {

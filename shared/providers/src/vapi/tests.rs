@@ -9,8 +9,9 @@ use dialpool_domain::time::Duration;
 use serde_json::json;
 
 use super::{
-    Bytes, CallId, CallState, CampaignId, NewCall, PAGE, PAGES, PlaceCall, ProviderError, RefusalKind,
-    Request, Timestamp, TraceId, Transport, TransportError, Vapi, WebhookTarget, Withdrawn, Written, wire,
+    Bytes, CallId, CallState, CampaignId, ListedCalls, NewCall, PAGE, PAGES, PlaceCall, ProviderError,
+    RefusalKind, Request, Timestamp, TraceId, Transport, TransportError, Vapi, WebhookTarget, Withdrawn,
+    Written, wire,
 };
 
 pub(super) const NOW: Timestamp = Timestamp::from_millis(1_772_463_845_678);
@@ -133,6 +134,7 @@ fn the_request_for_a_call() {
             "type": "exponential"
           },
           "headers": {
+            "X-Dialpool-Call": "call_01J8ZQ4T7M3N5P6R8S9V0W1X2Y",
             "X-Vapi-Secret": "b95b5ff5ba20514485915d8c750c65fed9946fe9c678a1a3380768d49ebca79c"
           },
           "timeoutSeconds": 20,
@@ -196,7 +198,9 @@ async fn the_key_goes_with_every_request() {
 
 #[tokio::test]
 async fn a_call_counts_as_taken_back_when_the_provider_says_so_and_is_asked_for_again_while_it_may_ring() {
-    let status = |status: &str| answered(200, format!(r#"{{"id":"p7","status":"{status}"}}"#));
+    let ours: CallId = "call_01J8ZQ4T7M3N5P6R8S9V0W1X2Y".parse().unwrap();
+    let status =
+        |status: &str| answered(200, json!({ "id": "p7", "name": ours, "status": status }).to_string());
     let begun = || answered(200, r#"{"id":"p7","status":"ended","startedAt":"2026-03-02T15:04:06Z"}"#);
     for (answers, expected) in [
         (vec![status("queued"), status("ended")], Withdrawn::Done),
@@ -210,7 +214,7 @@ async fn a_call_counts_as_taken_back_when_the_provider_says_so_and_is_asked_for_
         (vec![answered(404, "")], Withdrawn::NotFound),
     ] {
         let told = format!("{answers:?}");
-        assert_eq!(Peer::new(answers).vapi().withdraw("p7").await.unwrap(), expected, "{told}");
+        assert_eq!(Peer::new(answers).vapi().withdraw("p7", &ours).await.unwrap(), expected, "{told}");
     }
 }
 
@@ -297,9 +301,10 @@ fn page(numbers: impl Iterator<Item = usize>) -> Answer {
 async fn the_calls_of_a_number_are_read_to_the_last() {
     let peer = Peer::new([page((6..31).rev()), page((0..7).rev())]);
 
-    let calls = peer.vapi().calls_of_number("number 7", NOW).await.unwrap();
+    let ListedCalls { calls, incomplete } = peer.vapi().calls_of_number("number 7", NOW).await.unwrap();
 
     let requests = peer.requests();
+    assert_eq!(incomplete, None);
     assert_eq!(calls.len(), 31, "the call at which a page ends is on both");
     assert_eq!(
         requests[0].uri().query().unwrap(),
@@ -319,17 +324,69 @@ async fn a_list_that_cannot_be_read_to_its_end_proves_nothing() {
     assert!(matches!(Peer::new(pages).vapi().calls_of_number("n", NOW).await, Err(ProviderError::TooMany)));
     for (answer, error) in [
         (page(0..2), "unreadable answer: the calls are not listed newest first"),
-        (answered(200, r#"[{"id":"p7"}]"#), "unreadable answer: p7 has no createdAt"),
-        (answered(200, "[{}]"), "unreadable answer: missing field `id` at line 1 column 3"),
-        (
-            answered(200, r#"{"results":[]}"#),
-            "unreadable answer: invalid type: map, expected a sequence at line 1 column 0",
-        ),
+        (answered(200, r#"{"results":[]}"#), "unreadable answer: not a list"),
         (answered(503, "busy"), "answered with 503: busy"),
         (answered(404, ""), "answered with 404: "),
     ] {
         let calls = Peer::new([answer]).vapi().calls_of_number("n", NOW).await;
         assert_eq!(calls.unwrap_err().to_string(), error);
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_cannot_be_read_hides_no_other_and_keeps_absence_from_being_proof() {
+    let ours: CallId = "call_01J8ZQ4T7M3N5P6R8S9V0W1X2Y".parse().unwrap();
+    let found = format!(
+        r#"{{"id":"p7","createdAt":"2026-03-02T15:04:06Z","name":"{ours}","customer":{{"name":"\ud83d"}}}}"#
+    );
+    let deep = format!(
+        r#"{{"id":"p8","createdAt":"2026-03-02T15:04:07Z","news":{}7{}}}"#,
+        "[".repeat(500),
+        "]".repeat(500)
+    );
+    for (list, there, error) in [
+        (format!("[{found}]"), true, None),
+        (format!("[{deep},{found}]"), true, None),
+        (format!("[{{}},{found}]"), true, None),
+        (format!("[7,{{\"id\":\"p9\"}},{found}"), true, None),
+        (format!("[{deep}]"), false, None),
+        ("[]".to_owned(), false, None),
+        ("[{}]".to_owned(), false, Some("unreadable answer: a call without an id")),
+        (r#"[{"id":"p7"}]"#.to_owned(), false, Some("unreadable answer: p7 has no createdAt")),
+        (format!("[{deep}"), false, Some("unreadable answer: the list breaks off or is damaged")),
+        (String::new(), false, Some("unreadable answer: not a list")),
+    ] {
+        let answer = Peer::new([answered(200, list.clone())]).vapi().our_call(&ours, "n", NOW).await;
+        match answer {
+            Ok(call) => assert_eq!((call.is_some(), None), (there, error), "{list:.200}"),
+            Err(wrong) => assert_eq!(Some(wrong.to_string().as_str()), error, "{list:.200}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_not_taken_back_that_does_not_bear_our_id() {
+    let ours: CallId = "call_01J8ZQ4T7M3N5P6R8S9V0W1X2Y".parse().unwrap();
+    for name in ["call_01K5S3Z8Q0M4T6V8X0Z2B4D6F8", "Sales 7", ""] {
+        let body = json!({ "id": "p7", "status": "queued", "name": name });
+        let peer = Peer::new([answered(200, body.to_string())]);
+        let error = peer.vapi().withdraw("p7", &ours).await.unwrap_err();
+        assert!(matches!(error, ProviderError::AnotherCall(_)), "{error}");
+        assert_eq!(peer.requests().len(), 1, "nothing is deleted");
+    }
+}
+
+#[tokio::test]
+async fn an_opt_out_is_heard_in_a_call_that_is_looked_up_whatever_its_state() {
+    let opted_out = r#""analysis":{"structuredData":{"opted_out":true}}"#;
+    for body in [
+        format!(r#"{{"id":"p7","artifact":{{"transcript":"\ud83d"}},{opted_out}}}"#),
+        format!(r#"{{"id":"p7","news":{}7{},{opted_out}}}"#, "[".repeat(500), "]".repeat(500)),
+        format!(r#"{{"id":"p7",{opted_out},"artifact":{{"transcript":"cut he"#),
+        format!(r#"{{"id":"p7" oops,{opted_out}}}"#),
+    ] {
+        let call = Peer::new([answered(200, body.clone())]).vapi().call("p7").await.unwrap().unwrap();
+        assert!(call.report().opted_out, "{body:.200}");
     }
 }
 
@@ -342,7 +399,7 @@ async fn a_call_at_the_provider_is_ours_by_its_metadata_or_its_name() {
         (json!({ "id": "p7", "name": "Sales 7" }), None),
     ] {
         let call = Peer::new([answered(200, body.to_string())]).vapi().call("p7").await.unwrap().unwrap();
-        assert_eq!(call.our_call_id().as_ref().map(CallId::as_str), our_call_id, "{body}");
+        assert_eq!(call.our_call_id().map(CallId::as_str), our_call_id, "{body}");
     }
 }
 

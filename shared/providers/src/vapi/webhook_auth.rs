@@ -12,7 +12,8 @@
 //! Without a credential a call carries the secret of its own, never the deployment's: Vapi may repeat the call as it was
 //! made to every server that an assistant names, and a company's assistant names servers of the company. Who learns such a
 //! secret can say of that call what the provider could. It answers no question (an assistant request, a predial), and says
-//! nothing of another call or of one that Dialpool did not place.
+//! nothing of another call or of one that Dialpool did not place. It ends a day after the call was claimed, which the id tells.
+//! The call's id goes with the secret in a header: so news of the call is known for that when its body cannot be read.
 
 use dialpool_domain::time::Duration;
 use dialpool_domain::{CallId, Timestamp};
@@ -22,10 +23,16 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-use super::webhook::{UnreadableWebhook, Webhook};
+use super::webhook::Received;
 
 /// The header of the secret.
 const SECRET_HEADER: &str = "x-vapi-secret";
+
+/// The header that names the call that a secret of a call is of.
+pub const CALL_HEADER: &str = "x-dialpool-call";
+
+/// The secret of a call opens news of it this long from its claim on: longer than the provider repeats a report.
+const CALL_SECRET_VALID: Duration = Duration::from_hours(24);
 
 /// The header of the signature.
 pub const SIGNATURE_HEADER: &str = "x-signature";
@@ -55,6 +62,9 @@ pub enum Unauthenticated {
     /// What may be the secret of a call, with a body that is no news of a call of ours, or that cannot be read.
     #[error("not the secret of the server, and no news of a call of ours")]
     NoCall,
+    /// The secret of a call that was claimed more than a day ago.
+    #[error("the secret of a call that was claimed more than a day ago")]
+    Expired,
     /// A signature without a time that can be read.
     #[error("a signature without its time")]
     NoTimestamp,
@@ -71,21 +81,21 @@ impl WebhookAuth {
 
     /// Reads a body whose sender knows one of the secrets, or the secret of the very call that the body brings news of.
     ///
-    /// The id of that call is the `call_id` of the message that is returned, and of every other reading of the same body.
+    /// The id of that call is the `call_id` of the message that is returned, and of every other reading of the same body. A body that
+    /// cannot be understood is returned as such: it is to be kept.
     ///
     /// # Errors
     /// When the sender does not prove that. The signature counts where there is one; it is not made up for by another form.
-    /// That a body cannot be read is told only to those who know one of the secrets.
-    pub fn open(
+    pub fn open<'a>(
         &self,
         headers: &HeaderMap,
-        body: &[u8],
+        body: &'a [u8],
         now: Timestamp,
-    ) -> Result<Result<Webhook, UnreadableWebhook>, Unauthenticated> {
+    ) -> Result<Received<'a>, Unauthenticated> {
         let header = |name: &str| headers.get(name).map(http::HeaderValue::as_bytes);
         if let Some(signature) = header(SIGNATURE_HEADER) {
             self.verify_signature(signature, header(TIMESTAMP_HEADER), body, now)?;
-            return Ok(Webhook::parse(body));
+            return Ok(Received::read(body));
         }
         let secret = header(SECRET_HEADER);
         let bearer = header("authorization").and_then(|value| value.strip_prefix(b"Bearer "));
@@ -94,20 +104,30 @@ impl WebhookAuth {
             return Err(Unauthenticated::Missing);
         }
         if self.know(&given) {
-            return Ok(Webhook::parse(body));
+            return Ok(Received::read(body));
         }
         // What does not have the form of a call's secret costs no look at the body.
         let mut of_call = [0u8; 32];
         if secret.is_none_or(|secret| hex::decode_to_slice(secret, &mut of_call).is_err()) {
             return Err(Unauthenticated::Mismatch);
         }
-        let webhook = Webhook::parse(body).map_err(|_| Unauthenticated::NoCall)?;
-        let call_id = webhook.news_of().ok_or(Unauthenticated::NoCall)?;
+        let mut received = Received::read(body);
+        let call_id = match (&received.webhook, received.about.calls.as_slice()) {
+            (Ok(webhook), _) => webhook.news_of().cloned(),
+            (Err(_), [call_id]) => Some(call_id.clone()),
+            (Err(_), []) => header(CALL_HEADER).and_then(|id| str::from_utf8(id).ok()?.parse().ok()),
+            (Err(_), _) => None,
+        };
+        let call_id = call_id.ok_or(Unauthenticated::NoCall)?;
         let secrets = self.0.iter();
         known(secrets.fold(Choice::from(0), |known, secret| {
-            known | sign_call(secret, call_id).as_slice().ct_eq(&of_call)
+            known | sign_call(secret, &call_id).as_slice().ct_eq(&of_call)
         }))?;
-        Ok(Ok(webhook))
+        if now.since(call_id.made_at()) > CALL_SECRET_VALID {
+            return Err(Unauthenticated::Expired);
+        }
+        received.about.calls = vec![call_id];
+        Ok(received)
     }
 
     /// Whether one of the secrets is given.
@@ -179,6 +199,7 @@ fn mac(secret: &SecretString, parts: &[&[u8]]) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::webhook::Webhook;
     use super::*;
 
     /// The vector of the default scheme, computed from the descriptions in Vapi's OpenAPI.
@@ -203,6 +224,11 @@ mod tests {
     /// `hex(HMAC-SHA256("test-secret", "call:call_01J8ZQ4T7M3N5P6R8S9V0W1X2Y"))`, computed with Python's `hmac`.
     const SECRET_OF_OURS: &str = "30e711100a011189dca1e19485a97854ce333dc9b3878be43e99ddee791cc15c";
 
+    /// An hour after the call was claimed.
+    fn while_valid() -> Timestamp {
+        OURS.parse::<CallId>().unwrap().made_at() + Duration::from_hours(1)
+    }
+
     /// What `SECRET_OF_OURS` says of a message of this type about a call of this name, with this id in its metadata.
     fn open_with_call_secret(kind: &str, name: &str, metadata: &str) -> Result<(), Unauthenticated> {
         let body = serde_json::json!({ "message": {
@@ -210,7 +236,7 @@ mod tests {
             "status": "ended",
             "call": { "id": "p7", "name": name, "assistantOverrides": { "metadata": { "call_id": metadata } } },
         }});
-        verify(&[("x-vapi-secret", SECRET_OF_OURS)], body.to_string().as_bytes(), NOW)
+        verify(&[("x-vapi-secret", SECRET_OF_OURS)], body.to_string().as_bytes(), while_valid())
     }
 
     #[test]
@@ -279,7 +305,67 @@ mod tests {
         let older = call_secret(&"next-secret".into(), &OURS.parse().unwrap());
         let body = format!(r#"{{"message":{{"type":"hang","call":{{"id":"p7","name":"{OURS}"}}}}}}"#);
         let headers = [("x-vapi-secret", older.expose_secret())];
-        assert_eq!(verify(&headers, body.as_bytes(), NOW), Ok(()), "while secrets are replaced");
+        assert_eq!(verify(&headers, body.as_bytes(), while_valid()), Ok(()), "while secrets are replaced");
+    }
+
+    #[test]
+    fn the_secret_of_a_call_ends_a_day_after_its_claim() {
+        let claimed_at = OURS.parse::<CallId>().unwrap().made_at();
+        let body = format!(r#"{{"message":{{"type":"hang","call":{{"id":"p7","name":"{OURS}"}}}}}}"#);
+        for (at, opened) in [
+            (claimed_at, Ok(())),
+            (claimed_at + CALL_SECRET_VALID, Ok(())),
+            (claimed_at + CALL_SECRET_VALID + Duration::from_millis(1), Err(Unauthenticated::Expired)),
+            (NOW, Err(Unauthenticated::Expired)),
+        ] {
+            assert_eq!(verify(&[("x-vapi-secret", SECRET_OF_OURS)], body.as_bytes(), at), opened, "{at}");
+        }
+        assert_eq!(
+            verify(&[("x-vapi-secret", SECRET)], body.as_bytes(), NOW),
+            Ok(()),
+            "that of the server does not"
+        );
+    }
+
+    /// The header says whose secret it is, and opens nothing without it.
+    #[test]
+    fn news_of_a_call_that_cannot_be_read_is_opened_by_the_secret_of_that_call() {
+        let auth = WebhookAuth::new(vec![SECRET.into()]);
+        let headers = |call: &str| {
+            HeaderMap::from_iter([
+                (
+                    http::HeaderName::from_static(SECRET_HEADER),
+                    http::HeaderValue::from_static(SECRET_OF_OURS),
+                ),
+                (http::HeaderName::from_static(CALL_HEADER), http::HeaderValue::from_str(call).unwrap()),
+            ])
+        };
+        for body in [
+            &b""[..],
+            b"{",
+            b"\xff",
+            b"{\"message\":{\"type\":\"teleport\"}}",
+            b"{\"message\":{\"analysis\":",
+        ] {
+            let received = auth.open(&headers(OURS), body, while_valid()).unwrap();
+            assert_eq!(received.about.calls, [OURS.parse().unwrap()], "it is known whom it is about");
+            assert!(received.webhook.is_err());
+            for forged in [ANOTHER, "", "call_7"] {
+                let refused = auth.open(&headers(forged), body, while_valid());
+                assert!(
+                    matches!(refused, Err(Unauthenticated::NoCall | Unauthenticated::Mismatch)),
+                    "{forged}"
+                );
+            }
+        }
+        for body in [
+            format!(r#"{{"message":{{"type":"teleport","call":{{"id":"p7","name":"{ANOTHER}"}}}}}}"#),
+            format!(r#"{{"message":{{"type":"hang","call":{{"id":"p7","name":"{ANOTHER}"}}}}}}"#),
+            r#"{"message":{"type":"hang","call":{"id":"p7","name":"Sales 7"}}}"#.to_owned(),
+            r#"{"message":{"type":"assistant-request"}}"#.to_owned(),
+        ] {
+            assert!(auth.open(&headers(OURS), body.as_bytes(), while_valid()).is_err(), "{body}");
+        }
     }
 
     #[test]
@@ -309,7 +395,7 @@ mod tests {
                 r#"{{"message":{{"type":"{kind}","call":{{"id":"p7","name":"{ANOTHER}","assistantOverrides":{{"metadata":{{"call_id":"{OURS}"}}}}}}}}}}"#
             );
 
-            let opened = auth.open(&headers, body.as_bytes(), NOW).unwrap().unwrap();
+            let opened = auth.open(&headers, body.as_bytes(), while_valid()).unwrap().into_webhook().unwrap();
 
             assert_eq!(opened.call_id.as_ref().map(CallId::as_str), Some(OURS), "{kind}");
             assert_eq!(opened, Webhook::parse(body.as_bytes()).unwrap(), "as the inbox worker reads it");
@@ -317,7 +403,10 @@ mod tests {
         let twice = format!(
             r#"{{"message":{{"type":"hang","call":{{"id":"p7","name":"{ANOTHER}"}},"call":{{"id":"p7","name":"{OURS}"}}}}}}"#
         );
-        assert_eq!(auth.open(&headers, twice.as_bytes(), NOW).unwrap_err(), Unauthenticated::NoCall);
+        assert_eq!(
+            auth.open(&headers, twice.as_bytes(), while_valid()).unwrap_err(),
+            Unauthenticated::NoCall
+        );
     }
 
     #[test]
@@ -340,7 +429,7 @@ mod tests {
         for body in [&b"{"[..], b"", b"\xff", br#"{"message":{"type":"teleport"}}"#] {
             assert_eq!(verify(&[("x-vapi-secret", SECRET)], body, NOW), Ok(()), "it is kept for a human");
             let of_call = [("x-vapi-secret", SECRET_OF_OURS)];
-            assert_eq!(verify(&of_call, body, NOW), Err(Unauthenticated::NoCall));
+            assert_eq!(verify(&of_call, body, while_valid()), Err(Unauthenticated::NoCall));
         }
     }
 

@@ -8,9 +8,10 @@ use dialpool_domain::inventory::{Kind, ProviderNumber, Status};
 use dialpool_domain::outcome::Outcome;
 use dialpool_domain::{CallId, PhoneNumber, Timestamp, Usd};
 use secrecy::ExposeSecret;
-use serde::de::{DeserializeOwned, Deserializer};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
+
+use crate::json::{self, Json};
 
 use super::{NewCall, ProviderAssistant, ProviderCall, webhook_auth};
 
@@ -99,6 +100,9 @@ struct Server<'a> {
 struct ServerHeaders {
     #[serde(rename = "X-Vapi-Secret")]
     secret: String,
+    /// Says whose secret it is when the body of a report cannot be read.
+    #[serde(rename = "X-Dialpool-Call")]
+    call_id: String,
 }
 
 #[derive(Serialize)]
@@ -117,6 +121,7 @@ impl<'a> CreateCall<'a> {
         let credential_id = webhook.credential_id.as_deref();
         let headers = credential_id.is_none().then(|| ServerHeaders {
             secret: webhook_auth::call_secret(&webhook.secret, call.call_id).expose_secret().to_owned(),
+            call_id: call.call_id.to_string(),
         });
         Self {
             name: call.call_id.as_str(),
@@ -155,30 +160,23 @@ fn cut(text: &str) -> &str {
     text.char_indices().nth(LONGEST_NAME).map_or(text, |(end, _)| &text[..end])
 }
 
-/// The answer to `POST /call`: all that matters is that there is a call.
-#[derive(Deserialize)]
-pub(super) struct Created {
-    pub(super) id: String,
+/// The id in the answer to `POST /call`: all that matters is that there is a call.
+pub(super) fn created(body: &[u8]) -> Option<String> {
+    id(&json::read(body).value)
 }
 
-/// An answer that says no. The contract has no schema for it; both fields were seen as text and as a list of texts.
-#[derive(Deserialize)]
-pub(super) struct Problem {
-    #[serde(default)]
-    message: Value,
-    #[serde(default)]
-    error: Value,
-}
-
-impl Problem {
-    pub(super) fn text(&self) -> String {
-        let words = |value: &Value| match value {
-            Value::String(text) => text.clone(),
-            Value::Array(texts) => texts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("; "),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => String::new(),
-        };
-        let (message, error) = (words(&self.message), words(&self.error));
-        if message.is_empty() { error } else { message }
+/// The words of an answer that says no. The contract has no schema for it; both fields were seen as text and as a list of texts.
+pub(super) fn problem(body: &[u8]) -> Option<String> {
+    let problem = json::read(body).value;
+    let words = |name: &str| {
+        let value = problem.get(name)?;
+        let texts = value.text().into_iter().chain(value.elements().iter().filter_map(Json::text));
+        let words = texts.collect::<Vec<_>>().join("; ");
+        (!words.is_empty()).then_some(words)
+    };
+    match problem {
+        Json::Object(_) => Some(words("message").or_else(|| words("error")).unwrap_or_default()),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) | Json::Array(_) => None,
     }
 }
 
@@ -206,7 +204,12 @@ pub(super) fn assistant(
 }
 
 pub(super) fn read_assistant(body: &[u8]) -> Result<ProviderAssistant, String> {
-    serde_json::from_slice(body).map_err(|error| error.to_string()).and_then(assistant_of)
+    let reading = json::read(body);
+    match reading.value.to_value() {
+        // Half a configuration is none.
+        Value::Object(fields) if reading.whole => assistant_of(fields),
+        _ => Err("no JSON object, or not all of it".to_owned()),
+    }
 }
 
 /// An assistant, as `GET /assistant` has it.
@@ -253,162 +256,87 @@ pub(super) fn id_of(fields: &Map<String, Value>) -> Option<String> {
 }
 
 /// A call, as `GET /call` has it.
-#[derive(Deserialize)]
-pub(super) struct Call {
-    #[serde(flatten)]
-    head: CallHead,
-    #[serde(flatten)]
-    end: End,
+pub(super) fn call(call: &Json) -> Result<ProviderCall, String> {
+    id(call).map(|id| provider_call(id, call, call)).ok_or_else(|| "a call without an id".to_owned())
 }
 
-/// Which call it is.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct CallHead {
-    pub(super) id: String,
-    #[serde(default, deserialize_with = "lenient")]
-    name: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    status: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    created_at: Option<Timestamp>,
-    #[serde(default, deserialize_with = "lenient")]
-    assistant_overrides: Option<Overrides>,
+/// The provider's id of a thing.
+pub(super) fn id(thing: &Json) -> Option<String> {
+    thing.get("id").and_then(Json::text).filter(|id| !id.is_empty()).map(str::to_owned)
 }
 
-#[derive(Deserialize)]
-struct Overrides {
-    #[serde(default)]
-    metadata: Value,
-}
-
-impl CallHead {
-    fn metadata_call_id(&self) -> Option<&str> {
-        self.assistant_overrides.as_ref()?.metadata.get("call_id")?.as_str()
-    }
-
-    pub(super) fn our_call_id(&self) -> Option<CallId> {
-        our_call_id(self.metadata_call_id(), self.name.as_deref())
-    }
-}
-
-/// Our id of a call of the provider's: that in its metadata, else its name. It is read nowhere else, so that whoever proves to
-/// speak of a call and whoever acts on what is said mean the same call.
-pub(super) fn our_call_id(metadata_call_id: Option<&str>, name: Option<&str>) -> Option<CallId> {
-    [metadata_call_id, name].into_iter().flatten().find_map(|text| text.parse().ok())
-}
-
-/// What became of a call: the fields that a call, a status update and an end-of-call report have in common.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct End {
-    #[serde(default, deserialize_with = "lenient")]
-    ended_reason: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    started_at: Option<Timestamp>,
-    #[serde(default, deserialize_with = "lenient")]
-    ended_at: Option<Timestamp>,
-    #[serde(default)]
-    cost: Value,
-    #[serde(default, deserialize_with = "lenient")]
-    recording_url: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    artifact: Option<Artifact>,
-    #[serde(default, deserialize_with = "lenient")]
-    analysis: Option<Analysis>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Artifact {
-    #[serde(default, deserialize_with = "lenient")]
-    transcript: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    recording_url: Option<String>,
-    /// By the id of the output: its name, and what it resulted in.
-    #[serde(default)]
-    structured_outputs: Value,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Analysis {
-    #[serde(default, deserialize_with = "lenient")]
-    summary: Option<String>,
-    #[serde(default)]
-    success_evaluation: Value,
-    #[serde(default)]
-    structured_data: Value,
-}
-
-pub(super) fn provider_call(head: CallHead, end: End) -> ProviderCall {
-    let mut artifact = end.artifact.unwrap_or_default();
-    let analysis = end.analysis.unwrap_or_default();
+/// What became of a call. `end` has what a call, a status update and an end-of-call report have in common.
+pub(super) fn provider_call(id: String, call: &Json, end: &Json) -> ProviderCall {
+    let analysis = end.get("analysis").unwrap_or(&Json::Null);
+    let artifact = end.get("artifact").unwrap_or(&Json::Null);
     ProviderCall {
-        metadata_call_id: head.metadata_call_id().map(str::to_owned),
-        id: head.id,
-        name: head.name,
-        status: head.status,
-        ended_reason: end.ended_reason,
-        created_at: head.created_at,
-        started_at: end.started_at,
-        ended_at: end.ended_at,
-        cost: exact_usd(&end.cost),
-        transcript: artifact.transcript.take().filter(|text| !text.is_empty()),
-        recording_url: artifact.recording_url.take().or(end.recording_url),
-        summary: analysis.summary,
-        success_evaluation: scalar_text(&analysis.success_evaluation),
-        found_out: found_out(analysis.structured_data, &artifact.structured_outputs),
+        id,
+        our_call_ids: our_call_ids(call),
+        status: text(call, "status"),
+        ended_reason: text(end, "endedReason"),
+        created_at: moment(call, "createdAt"),
+        started_at: moment(end, "startedAt"),
+        ended_at: moment(end, "endedAt"),
+        cost: end.get("cost").and_then(exact_usd),
+        transcript: text(artifact, "transcript").filter(|text| !text.is_empty()),
+        recording_url: text(artifact, "recordingUrl").or_else(|| text(end, "recordingUrl")),
+        summary: text(analysis, "summary"),
+        success_evaluation: analysis.get("successEvaluation").and_then(scalar_text),
+        found_out: found_out(analysis.get("structuredData"), artifact.get("structuredOutputs")),
+        opt_out: None,
     }
+}
+
+/// Our ids of a call of the provider's: that in its metadata, else its name. They are read nowhere else, so that whoever proves to
+/// speak of a call and whoever acts on what is said mean the same call. A call has one; more are somebody's try to speak of another.
+pub(super) fn our_call_ids(call: &Json) -> Vec<CallId> {
+    let overrides = call.all("assistantOverrides");
+    let metadata = overrides.flat_map(|overrides| overrides.all("metadata"));
+    let named = metadata.flat_map(|metadata| metadata.all("call_id")).filter_map(our_call_id);
+    let mut ids: Vec<CallId> = named.collect();
+    if ids.is_empty() {
+        ids = call.all("name").filter_map(our_call_id).collect();
+    }
+    ids.sort();
+    ids.dedup();
+    ids
+}
+
+fn our_call_id(value: &Json) -> Option<CallId> {
+    value.text()?.parse().ok()
 }
 
 /// What the assistant was told to find out, by the analysis plan or as structured outputs: those of one value are a field by their
 /// name.
-fn found_out(structured_data: Value, structured_outputs: &Value) -> Vec<Map<String, Value>> {
-    let outputs = structured_outputs.as_object().into_iter().flat_map(Map::values).filter_map(|output| {
-        Some(match output.get("result")? {
-            Value::Object(fields) => fields.clone(),
-            value => Map::from_iter([(output.get("name")?.as_str()?.to_owned(), value.clone())]),
-        })
-    });
-    let data = match structured_data {
+fn found_out(structured_data: Option<&Json>, structured_outputs: Option<&Json>) -> Vec<Map<String, Value>> {
+    let fields = |value: &Json| match value.to_value() {
         Value::Object(fields) => Some(fields),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => None,
     };
-    data.into_iter().chain(outputs).collect()
+    let outputs =
+        structured_outputs.map(Json::members).unwrap_or_default().iter().filter_map(|(_, output)| {
+            let result = output.get("result")?;
+            fields(result).or_else(|| {
+                Some(Map::from_iter([(output.get("name")?.text()?.to_owned(), result.to_value())]))
+            })
+        });
+    structured_data.and_then(fields).into_iter().chain(outputs).collect()
 }
 
-impl From<Call> for ProviderCall {
-    fn from(call: Call) -> Self {
-        provider_call(call.head, call.end)
-    }
-}
-
-/// An amount from the shortest decimal text of the JSON number: four decimals survive that, arithmetic with floats would
-/// not keep them.
-fn exact_usd(cost: &Value) -> Option<Usd> {
-    match cost {
+/// An amount from the text of the JSON number: four decimals survive that, arithmetic with floats would not keep them.
+fn exact_usd(cost: &Json) -> Option<Usd> {
+    match cost.to_value() {
         Value::Number(number) => number.to_string().parse().ok(),
         Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }
 
-fn scalar_text(value: &Value) -> Option<String> {
+fn scalar_text(value: &Json) -> Option<String> {
     match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
+        Json::Text(text) => Some(text.clone()),
+        Json::Bool(_) | Json::Number(_) => Some(value.to_string()),
+        Json::Null | Json::Array(_) | Json::Object(_) => None,
     }
-}
-
-/// Whether the assistant found that the person does not want to be called again. The names are those that assistants are
-/// told to use: one that is spelled a little differently counts, too.
-pub(super) fn says_opted_out(found_out: &[Map<String, Value>]) -> bool {
-    named(found_out, &["optedout", "optout", "donotcall", "dnc"]).any(|value| match value {
-        Value::Bool(said) => *said,
-        Value::String(text) => ["true", "yes"].contains(&text.trim().to_ascii_lowercase().as_str()),
-        Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,
-    })
 }
 
 /// When the assistant promised to call again. A text that is no time promises nothing.
@@ -448,56 +376,26 @@ pub(super) fn ended(reason: Option<&str>) -> CallState {
     }
 }
 
-/// The body of a webhook.
-#[derive(Deserialize)]
-pub(super) struct Envelope<T> {
-    pub(super) message: T,
+/// The text of this name; none when it is something else.
+pub(super) fn text(of: &Json, name: &str) -> Option<String> {
+    of.get(name).and_then(Json::text).map(str::to_owned)
 }
 
-/// What a webhook is about.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Message {
-    #[serde(rename = "type")]
-    pub(super) kind: String,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) status: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) timestamp: Option<Moment>,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) call: Option<CallHead>,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) phone_number: Option<Party>,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) customer: Option<Party>,
-}
-
-/// One end of a call.
-#[derive(Deserialize)]
-pub(super) struct Party {
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) number: Option<PhoneNumber>,
+/// The number of one end of a call.
+pub(super) fn number(of: &Json, party: &str) -> Option<PhoneNumber> {
+    of.get(party)?.get("number")?.text()?.parse().ok()
 }
 
 /// A moment as milliseconds since 1970 (as documented) or in RFC 3339 (as recorded).
-pub(super) struct Moment(pub(super) Timestamp);
-
-impl<'de> Deserialize<'de> for Moment {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let moment = match Value::deserialize(deserializer)? {
-            Value::String(text) => text.parse().ok(),
-            // Some messages write whole milliseconds as a float: 1.722115418016999E12.
-            Value::Number(number) => {
-                let millis = number.as_i64().or_else(|| format!("{:.0}", number.as_f64()?).parse().ok());
-                millis.map(Timestamp::from_millis)
-            }
-            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-        };
-        moment.map(Self).ok_or_else(|| serde::de::Error::custom("not a moment"))
+pub(super) fn moment(of: &Json, name: &str) -> Option<Timestamp> {
+    match of.get(name)? {
+        Json::Text(text) => text.parse().ok(),
+        // Some messages write whole milliseconds as a float: 1.722115418016999E12.
+        Json::Number(number) => {
+            let millis = number.parse::<i64>().ok();
+            let millis = millis.or_else(|| format!("{:.0}", number.parse::<f64>().ok()?).parse().ok());
+            millis.map(Timestamp::from_millis)
+        }
+        Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
     }
-}
-
-/// A field that is absent when it is not what the contract says.
-fn lenient<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
 }
