@@ -14,9 +14,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::callback::PromisedTime;
 use crate::law::LegalBasis;
 use crate::outcome::Outcome;
+use crate::said_time::SaidTime;
 use crate::time::Duration;
 use crate::{AssignmentId, CallId, CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp, Usd};
 
@@ -212,9 +212,12 @@ pub struct CallReport {
     /// How that was heard: the field and its value, or what the person said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opt_out_heard: Option<String>,
-    /// When the person asked to be called again.
+    /// When the person asked to be called again, as it was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub callback: Option<PromisedTime>,
+    pub callback: Option<SaidTime>,
+    /// When an appointment was made for, as it was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appointment: Option<SaidTime>,
 }
 
 impl CallReport {
@@ -255,6 +258,7 @@ impl CallReport {
             opted_out: self.opted_out || late.opted_out,
             opt_out_heard: self.opt_out_heard.or(late.opt_out_heard),
             callback: self.callback.or(late.callback),
+            appointment: self.appointment.or(late.appointment),
         }
     }
 }

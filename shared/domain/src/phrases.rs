@@ -255,10 +255,10 @@ pub(crate) fn sentences(text: &str) -> impl Iterator<Item = &str> {
     ])
 }
 
-/// The parts of a sentence: what stands between commas, colons, dashes and brackets.
+/// The parts of a sentence: what stands between commas, dashes and brackets.
 pub(crate) fn parts(sentence: &str) -> impl Iterator<Item = &str> {
     sentence
-        .split([',', ':', '(', ')', '\u{2013}', '\u{2014}', '\u{ff0c}', '\u{3001}'])
+        .split([',', '(', ')', '\u{2013}', '\u{2014}', '\u{ff0c}', '\u{3001}'])
         .flat_map(|part| part.split(" - "))
 }
 

@@ -24,6 +24,7 @@ mod lines;
 mod numbers;
 mod people;
 mod pool;
+mod said;
 mod settlement;
 mod suppression;
 mod tasks;

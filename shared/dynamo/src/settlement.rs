@@ -8,16 +8,15 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use dialpool_domain::call::{Call, CallReport, CallState};
-use dialpool_domain::callback::NotPromised;
 use dialpool_domain::contact::{Contact, ContactState};
 use dialpool_domain::event::{Aggregate, CallOver, Cause, EventData};
 use dialpool_domain::outcome::{Outcome, carrier_refused, number_used_up};
 use dialpool_domain::pool::{AFTER_APPOINTMENT, ReleaseReason};
 use dialpool_domain::retry::{self, DoneReason, HoldAfter, Next};
+use dialpool_domain::task::Task;
 use dialpool_domain::time::Duration;
 use dialpool_domain::usage::OverCall;
 use dialpool_domain::{CallId, Timestamp, Usd};
-use tracing::error;
 
 use crate::callbacks::Promise;
 use crate::dialing::{ROUNDS, other_call};
@@ -25,6 +24,7 @@ use crate::items::{AssignmentItem, CallItem, ContactItem, NumberItem, PersonItem
 use crate::numbers::{NumberKeys, NumberWrite};
 use crate::people::Company;
 use crate::pool::{Changed, Over};
+use crate::said::Heard;
 use crate::suppression::{PhoneHasher, Suppressed};
 use crate::transaction::{Transacted, Write};
 use crate::{Store, StoreError, items, keys};
@@ -103,6 +103,10 @@ struct Consequences {
     attempts: Vec<i64>,
     provider_failures: u32,
     cost: Option<Usd>,
+    /// The appointment that the number is kept for from now on.
+    appointment: Option<Timestamp>,
+    /// What the call has for a person to settle.
+    unclear: Vec<Task>,
 }
 
 impl Store {
@@ -148,9 +152,9 @@ impl Store {
                 return Ok(Ended::GoesOn);
             }
             let ended = if call.call_state.is_over() {
-                self.merge_report(cause, call, settlement).await?
+                Box::pin(self.merge_report(cause, call, settlement)).await?
             } else {
-                self.apply_end(cause, call, settlement).await?
+                Box::pin(self.apply_end(cause, call, settlement)).await?
             };
             if let Some(ended) = ended {
                 return Ok(ended);
@@ -207,6 +211,7 @@ impl Store {
         let ended_at = report.ended_at.unwrap_or(cause.at).min(cause.at).max(around.call.claimed_at);
         let consequences = consequences(&around, settlement, &report, cause.at);
         let report = CallReport { outcome: Some(consequences.outcome), ended_at: Some(ended_at), ..report };
+        Box::pin(self.add_tasks(cause, &consequences.unclear)).await?;
 
         let mut writes = self.over_writes(cause, &around, settlement, &report, &consequences)?;
         writes.extend(self.contact_writes(cause, &around, &consequences)?);
@@ -477,7 +482,9 @@ impl Store {
                 writes.extend(self.close(cause, &call.company, &over)?);
                 Ok(writes)
             }
-            HoldAfter::KeepUntil(until) if until > assignment.release_at => {
+            HoldAfter::KeepUntil(until)
+                if until > assignment.release_at || consequences.appointment.is_some() =>
+            {
                 let kept = self
                     .available_from(&call.company, &NumberKeys::of(assignment), Some(until))
                     .set("release_at = :available_at, hold_version = :hold_next")
@@ -491,7 +498,7 @@ impl Store {
                     &call.company,
                     assignment,
                     until,
-                    assignment.appointment_at,
+                    consequences.appointment.or(assignment.appointment_at),
                 )?);
                 Ok(writes)
             }
@@ -550,6 +557,11 @@ impl Store {
                 },
             )?,
         ];
+        let callback = known.callback.is_none() && merged.callback.is_some();
+        let appointment = known.appointment.is_none() && merged.appointment.is_some();
+        if callback || appointment {
+            Box::pin(self.hear_late(cause, &call, &merged)).await?;
+        }
         let promised = if known.callback.is_none() && merged.callback.is_some() {
             self.late_promise(cause, &call, &merged, new_cost).await?
         } else {
@@ -586,7 +598,7 @@ impl Store {
         )?;
         let Some((campaign, contact)) = campaign.zip(contact) else { return Ok(None) };
         let (outcome, ended_at) = (report.outcome, report.ended_at.unwrap_or(call.claimed_at));
-        let at = outcome.and_then(|outcome| callback(call, &contact, report, outcome, ended_at));
+        let at = outcome.and_then(|outcome| Heard::of(call, &contact, report, outcome, ended_at).callback);
         let Some(at) = at else { return Ok(None) };
         let refused = matches!(
             contact.done,
@@ -602,36 +614,6 @@ impl Store {
         }
         let promise = Promise { campaign: &call.campaign_id, phone: &call.to_number, at, due_at: at };
         self.promise_writes(cause, &call.company, &promise, &contact, cost).map(Some)
-    }
-}
-
-/// When the person wants to be called again, as far as that can be kept: who is to be believed has talked to somebody.
-fn callback(
-    call: &CallItem,
-    contact: &ContactItem,
-    report: &CallReport,
-    outcome: Outcome,
-    ended_at: Timestamp,
-) -> Option<Timestamp> {
-    let talked = match outcome {
-        // A call that broke off, or ended in a way that nobody knows, may have been one.
-        Outcome::Answered | Outcome::ProviderFailed | Outcome::Other => true,
-        Outcome::Voicemail
-        | Outcome::NoAnswer
-        | Outcome::Busy
-        | Outcome::InvalidNumber
-        | Outcome::CapacityLimited
-        | Outcome::NotPlaced
-        | Outcome::Canceled => false,
-    };
-    let time = report.callback.filter(|_| talked && !report.opted_out)?;
-    match time.after_call(&contact.address.whereabouts(&call.to_number), ended_at) {
-        Ok(at) => Some(at),
-        Err(NotPromised::Past) => None,
-        Err(error) => {
-            error!(call.id = %call.call_id, "call {} promised a callback at {time}: {error}", call.call_id);
-            None
-        }
     }
 }
 
@@ -669,7 +651,8 @@ fn consequences(
     let provider_failures = around.contact.provider_failures + failed;
     let policy = &around.company.retry;
     let ended_at = report.ended_at.unwrap_or(now);
-    let asked = callback(&around.call, &around.contact, report, outcome, ended_at);
+    let mut heard = Heard::of(&around.call, &around.contact, report, outcome, ended_at);
+    let asked = heard.callback;
     // Nobody was called: what was owed is owed still, however often the person was called before.
     let wait_min = match outcome {
         Outcome::CapacityLimited | Outcome::NotPlaced => Some(policy.capacity_limited_min),
@@ -691,14 +674,36 @@ fn consequences(
         let begun: Vec<Timestamp> = attempts.iter().map(|millis| Timestamp::from_millis(*millis)).collect();
         (retry::plan(outcome, &begun, provider_failures, now, policy), None)
     };
+    let (number, assignment) = (&around.number, &around.assignment);
+    let goes_on =
+        number.assignment_id.as_ref() == Some(&around.call.assignment_id) && assignment.release_at > now;
+    let (hold, appointment) = match (hold_after(next, now, around), heard.appointment) {
+        (hold, None) => (hold, None),
+        (hold @ HoldAfter::Release(ReleaseReason::OptedOut | ReleaseReason::OnlyNumber), Some(_)) => {
+            heard.cannot_book(&around.call, report, ended_at);
+            (hold, None)
+        }
+        (hold, Some(_)) if !goes_on => {
+            heard.cannot_book(&around.call, report, ended_at);
+            (hold, None)
+        }
+        (HoldAfter::KeepUntil(until), Some(at)) => {
+            (HoldAfter::KeepUntil(until.max(at + AFTER_APPOINTMENT)), Some(at))
+        }
+        (HoldAfter::Keep | HoldAfter::Release(_), Some(at)) => {
+            (HoldAfter::KeepUntil(at + AFTER_APPOINTMENT), Some(at))
+        }
+    };
     Consequences {
         outcome,
         next,
         promised_for,
-        hold: hold_after(next, now, around),
+        hold,
         attempts,
         provider_failures,
         cost: report.cost,
+        appointment,
+        unclear: heard.unclear,
     }
 }
 
