@@ -14,10 +14,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::callback::PromisedTime;
 use crate::campaign::Voicemail;
 use crate::law::LegalBasis;
 use crate::outcome::Outcome;
+use crate::said_time::SaidTime;
 use crate::time::Duration;
 use crate::{AssignmentId, CallId, CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp, Usd};
 
@@ -228,9 +228,12 @@ pub struct CallReport {
     /// How that was heard: the field and its value, or what the person said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opt_out_heard: Option<String>,
-    /// When the person asked to be called again.
+    /// When the person asked to be called again, as it was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub callback: Option<PromisedTime>,
+    pub callback: Option<SaidTime>,
+    /// When an appointment was made for, as it was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appointment: Option<SaidTime>,
     /// How long a person who answered heard nobody of ours, in milliseconds. None: the provider told no times
     /// ([`dead_air`](crate::dead_air)).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -276,6 +279,7 @@ impl CallReport {
             opt_out_heard: self.opt_out_heard.or(late.opt_out_heard),
             callback: self.callback.or(late.callback),
             silence_ms: self.silence_ms.or(late.silence_ms),
+            appointment: self.appointment.or(late.appointment),
         }
     }
 }

@@ -1,13 +1,25 @@
-//! What a person means by a short message: stop, help, or start again.
+//! What a person means by a message: stop, help, or start again.
 //!
 //! 47 CFR 64.1200(a)(10) lets a person revoke consent by any reasonable means; the words stop, quit, end, revoke,
 //! opt out, cancel and unsubscribe are reasonable per se, others by what a reasonable person would take them for.
 //!
-//! A message is a stop when it *is* such a word or request, courtesies aside: every sentence of it is one, or says
-//! nothing else ("not interested"). A message that merely contains the word ("stop by tomorrow", "cancel my 3pm
-//! appointment") is not. What is neither plain request nor plain talk is left to the reader of the conversation.
+//! 1. A text is read in parts: its sentences, and what stands between their commas. A quoted message is left out.
+//! 2. One part that is a plain request ("stop calling me", "remove me from your list", "ne m'appelez plus") makes the text an
+//!    opt-out, whatever the other parts say.
+//! 3. So does a word that means nothing else ("stop", "unsubscribe"). One that may be about an appointment ("cancel", "end") does
+//!    only when the other parts are courtesies and asides.
+//! 4. A text that also asks for contact ("don't call, text me", "call my cell instead") is unclear, and so is a request for a place
+//!    or a time ("don't call me at work"): [`intent`] says nothing, and a person has to read it.
+//! 5. A text that merely contains the word ("stop by tomorrow", "cancel my 3pm appointment") is no opt-out.
+//!
+//! The phrases, in English, Spanish and French, are in `data/opt_out.toml`; texts that must and must not be an opt-out are in
+//! `tests/texts/`.
+
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
+
+use crate::phrases::{self, Grammar, Rule};
 
 /// What a message asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -21,221 +33,177 @@ pub enum Intent {
     Start,
 }
 
-/// Stand alone, courtesies aside.
-const STOP_WORDS: &str = "\
-    stop | stopall | stop all | stop it | stop this | stop everything | quit | end | revoke | cancel | \
-    cancel all | optout | opt out | unsubscribe | unsubscribe all | unsubscribe me | unsub | unsubcribe | \
-    unsuscribe | remove | remove me | i said stop | i already said stop";
+/// What one part of a text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Courtesies and asides: neither a request nor something that changes one.
+    Nothing,
+    /// A plain request to stop.
+    Request,
+    /// A word that means stop and nothing else.
+    Word,
+    /// A word that means stop when nothing else is said.
+    WeakWord,
+    Help,
+    Start,
+    /// A request for contact.
+    Contact,
+    Other,
+}
 
-/// Whole requests; a wish may stand before them ("i want to opt out", "can you leave me alone").
-const STOP_REQUESTS: &str = "\
-    opt out | optout | opt me out | unsubscribe | unsubscribe me | be removed | be taken off | \
-    be left alone | leave me alone | leave us alone | lose my number | lose this number | \
-    forget my number | revoke consent | revoke my consent | withdraw consent | withdraw my consent | \
-    revoke my permission";
+/// The grammar and its rules for parts.
+struct Phrases {
+    grammar: Grammar,
+    fillers: Rule,
+    demand: Rule,
+    lone_word: Rule,
+    lone_weak_word: Rule,
+    word: Rule,
+    help: Rule,
+    start: Rule,
+    firm: Rule,
+    firm_end: Rule,
+    blocker: Rule,
+    after: Rule,
+    after_word: Rule,
+    threat: Rule,
+    contact: Rule,
+    contact_sign: Rule,
+    contact_after: Rule,
+}
 
-const HELP_WORDS: &str = "help | help me | info | information";
-
-const START_WORDS: &str = "start | unstop | resume | subscribe | resubscribe | opt in | optin | opt me in";
-
-/// Said around a request without changing it.
-const COURTESIES: &str = "\
-    please | pls | plz | kindly | just | thanks | thank | you | thx | ty | ok | okay | hi | hello | hey | \
-    yes | no | now | immediately | asap | already | sir | maam | sorry | and";
-
-/// Sentences that neither ask for anything nor take a stop back.
-const ASIDES: &str = "\
-    not interested | im not interested | i am not interested | no longer interested | wrong number | \
-    you have the wrong number | who is this | sent from my iphone";
-
-const WISHES: &str = "\
-    i want to | i want you to | i would like to | i would like you to | id like to | id like you to | \
-    i wish to | i need you to | need to | must | should | can you | could you | would you | will you | \
-    i said | i told you to | i";
-
-/// Begin a demand to leave off; what must be left off follows.
-const LEAVE_OFF: &str = "\
-    stop | quit | cease | never | do not ever | do not | dont ever | dont | dont you | do not want | \
-    dont want | no more";
-
-const CONTACTING: &str = "\
-    call | calling | text | texting | message | messaging | contact | contacting | email | emailing | \
-    phone | phoning | ring | ringing | bother | bothering | spam | spamming | harass | harassing | send | \
-    sending";
-
-const CONTACTS: &str = "call | calls | text | texts | message | messages | msgs | emails | sms | spam";
-
-/// May stand between the demand and the calls or messages.
-const ARTICLES: &str = "\
-    the | these | those | your | all | any | with | my | more | automated | marketing";
-
-/// May follow a demand to leave off contacting.
-const LEAVE_OFF_TAIL: &str = "\
-    me | us | my | this | the | these | those | your | all | any | with | number | phone | cell | line | \
-    anymore | more | again | ever | at | here | from | to | on | marketing | promotional | automated";
-
-/// Ask to be taken off; whom, then from what.
-const TAKE_OFF: &str = "remove | take | delete | unsubscribe | opt | erase";
-
-const TAKE_OFF_TAIL: &str = "\
-    me | us | my | this | name | number | phone | info | information | from | off | out | of | your | \
-    the | all | any | everything | list | lists | call | calls | calling | contact | contacts | mailing | \
-    text | texts | texting | messages | message | sms | emails | email | marketing | database | system | \
-    records | and | these | this | future";
+static PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
+    let grammar = Grammar::read(include_str!("../data/opt_out.toml")).expect("a test reads the phrases");
+    let rule = |name| grammar.rule(name).expect("a test reads every rule");
+    Phrases {
+        fillers: rule("fillers"),
+        demand: rule("demand"),
+        lone_word: rule("lone_word"),
+        lone_weak_word: rule("lone_weak_word"),
+        word: rule("word"),
+        help: rule("lone_help"),
+        start: rule("lone_start"),
+        firm: rule("firm"),
+        firm_end: rule("firm_end"),
+        blocker: rule("blocker"),
+        after: rule("after"),
+        after_word: rule("after_word"),
+        threat: rule("threat"),
+        contact: rule("contact"),
+        contact_sign: rule("contact_sign"),
+        contact_after: rule("contact_after"),
+        grammar,
+    }
+});
 
 /// What the message asks for; none when it asks for something else, or for two of these at once.
 pub fn intent(text: &str) -> Option<Intent> {
-    let mut intent = None;
-    for sentence in text.split(['.', '!', '?', ';', '\n', '\u{3002}', '\u{ff0e}', '\u{ff61}', '\u{2026}']) {
-        match (of_words(&words(sentence)), intent) {
-            (Said::Nothing, _) => {}
-            (Said::Asks(this), None) => intent = Some(this),
-            (Said::Asks(this), Some(before)) if this == before => {}
-            // "S.T.O.P." and "Don't. Text. Me." are one sentence after all.
-            (Said::Asks(_) | Said::Else, _) => return of_whole(text),
+    let phrases = &*PHRASES;
+    let text = &without_quotes(text);
+    let words = phrases.grammar.words(text);
+    // "S.T.O.P." and "Don't. Text. Me." are one sentence after all.
+    if let Some(whole) = phrases.exactly(&borrowed(&words)) {
+        match whole {
+            Part::Request | Part::Word | Part::WeakWord => return Some(Intent::Stop),
+            Part::Help => return Some(Intent::Help),
+            Part::Start => return Some(Intent::Start),
+            // A stop sign, and nothing else but courtesies.
+            Part::Nothing => return text.contains('\u{1f6d1}').then_some(Intent::Stop),
+            Part::Contact | Part::Other => return None,
         }
     }
-    intent.or_else(|| of_whole(text))
+    let mut parts = Vec::new();
+    for sentence in phrases::sentences(text) {
+        phrases.read(sentence, &mut parts);
+    }
+    let any = |wanted: &[Part]| parts.iter().any(|part| wanted.contains(part));
+    let only =
+        |wanted: Part| parts.iter().all(|part| [wanted, Part::Nothing].contains(part)) && any(&[wanted]);
+    if any(&[Part::Contact, Part::Start]) {
+        return only(Part::Start).then_some(Intent::Start);
+    }
+    if any(&[Part::Request, Part::Word]) || any(&[Part::WeakWord]) && !any(&[Part::Other, Part::Help]) {
+        return Some(Intent::Stop);
+    }
+    only(Part::Help).then_some(Intent::Help)
 }
 
-enum Said {
-    Nothing,
-    Asks(Intent),
-    Else,
-}
+impl Phrases {
+    fn read(&self, sentence: &str, parts: &mut Vec<Part>) {
+        let words = self.grammar.words(sentence);
+        if let Some(part) = self.exactly(&borrowed(&words)) {
+            parts.push(part);
+            return;
+        }
+        for part in phrases::parts(sentence) {
+            let words = self.grammar.words(part);
+            let words = borrowed(&words);
+            parts.push(self.exactly(&words).unwrap_or_else(|| self.by_a_piece(&words)));
+        }
+    }
 
-fn of_whole(text: &str) -> Option<Intent> {
-    match of_words(&words(text)) {
-        Said::Asks(intent) => Some(intent),
-        Said::Nothing | Said::Else => None,
+    /// What the words are from the first to the last.
+    fn exactly(&self, words: &[&str]) -> Option<Part> {
+        if words.is_empty() {
+            return Some(Part::Nothing);
+        }
+        [
+            (self.fillers, Part::Nothing),
+            (self.demand, Part::Request),
+            (self.lone_word, Part::Word),
+            (self.lone_weak_word, Part::WeakWord),
+            (self.help, Part::Help),
+            (self.start, Part::Start),
+        ]
+        .into_iter()
+        .find_map(|(rule, part)| self.grammar.is(rule, words).then_some(part))
+    }
+
+    /// What some of the words are, where people leave out commas.
+    fn by_a_piece(&self, words: &[&str]) -> Part {
+        let grammar = &self.grammar;
+        let asks_for_contact = !grammar.ends(self.contact, words, 0).is_empty()
+            || grammar.is_in(self.contact_sign, words)
+            || grammar.is_in(self.contact_after, words);
+        if asks_for_contact {
+            return Part::Contact;
+        }
+        let begins = |rule: Rule, at: usize| !grammar.ends(rule, words, at).is_empty();
+        if grammar.ends(self.word, words, 0).into_iter().any(|end| begins(self.after_word, end)) {
+            return Part::Word;
+        }
+        // Another thought may follow, and a threat; a time ("before nine") may not.
+        let goes_on = |end: usize| {
+            let timed = words.get(end) == Some(&"before") && !begins(self.threat, end);
+            end == words.len() || (!timed && begins(self.after, end))
+        };
+        let request = (0..words.len()).any(|start| {
+            let blocked = start > 0 && begins(self.blocker, start - 1);
+            !blocked
+                && (grammar.ends(self.firm, words, start).into_iter().any(goes_on)
+                    || grammar.ends(self.firm_end, words, start).contains(&words.len()))
+        });
+        if request { Part::Request } else { Part::Other }
     }
 }
 
-fn of_words(all: &[String]) -> Said {
-    let all: Vec<&str> = all.iter().map(String::as_str).collect();
-    if listed(ASIDES, &all.join(" ")) {
-        return Said::Nothing;
-    }
-    // A courtesy may be part of the request ("no more calls"): the words as they are come first.
-    for words in [all.as_slice(), without_courtesies(&all)] {
-        let said = words.join(" ");
-        if said.is_empty() {
-            return Said::Nothing;
-        }
-        let several_stops = words.iter().all(|word| listed(STOP_WORDS, word));
-        if several_stops || listed(STOP_WORDS, &said) || is_stop_request(without_wish(words)) {
-            return Said::Asks(Intent::Stop);
-        }
-        if listed(HELP_WORDS, &said) {
-            return Said::Asks(Intent::Help);
-        }
-        if listed(START_WORDS, &said) {
-            return Said::Asks(Intent::Start);
-        }
-    }
-    Said::Else
+fn borrowed(words: &[String]) -> Vec<&str> {
+    words.iter().map(String::as_str).collect()
 }
 
-fn is_stop_request(words: &[&str]) -> bool {
-    let words = without_courtesies(words);
-    listed(STOP_REQUESTS, &words.join(" "))
-        || LEAVE_OFF.split(" | ").any(|demand| begins(words, demand).is_some_and(is_contacting))
-        || is_taking_off(words)
-}
-
-/// "calling me", "call or text this number", "the calls", "sending me messages".
-fn is_contacting(words: &[&str]) -> bool {
-    let joins = |word: &str| ["or", "and", "nor"].contains(&word);
-    let start = words.iter().position(|word| !listed(ARTICLES, word)).unwrap_or(words.len());
-    let Some((first, rest)) = words[start..].split_first() else {
-        return false;
+/// The text without the message that an email program quotes below or around it, unless there is nothing else.
+fn without_quotes(text: &str) -> String {
+    let quotes_all = |line: &str| {
+        line.contains("-Original Message-")
+            || (line.starts_with("On ") && line.trim_end().ends_with("wrote:"))
     };
-    let named = listed(CONTACTS, first) || (start == 0 && listed(CONTACTING, first));
-    let mut joined = false;
-    named
-        && rest.iter().all(|word| {
-            // "don't text me, call me" asks for a call: another way of contacting needs an "or" before it.
-            let allowed = listed(LEAVE_OFF_TAIL, word)
-                || joins(word)
-                || (listed(CONTACTING, word) && joined)
-                || (listed(CONTACTS, word) && (joined || ["send", "sending"].contains(first)));
-            joined = joins(word);
-            allowed
-        })
-}
-
-/// "remove me from your list", "take my number off", "opt me out of all texts".
-fn is_taking_off(words: &[&str]) -> bool {
-    let Some((verb, rest)) = words.split_first() else {
-        return false;
-    };
-    let whom = rest.iter().any(|word| ["me", "us", "number", "name"].contains(word));
-    let from = rest.iter().any(|word| ["from", "off", "out"].contains(word));
-    let enough = match *verb {
-        // One can be taken, and can opt, somewhere else.
-        "take" => whom && from,
-        "opt" => from,
-        "unsubscribe" => whom || from,
-        _ => whom,
-    };
-    listed(TAKE_OFF, verb) && enough && rest.iter().all(|word| listed(TAKE_OFF_TAIL, word))
-}
-
-fn without_courtesies<'a, 'b>(mut words: &'a [&'b str]) -> &'a [&'b str] {
-    while let [rest @ .., last] = words
-        && listed(COURTESIES, last)
-    {
-        words = rest;
-    }
-    while let [first, rest @ ..] = words
-        && listed(COURTESIES, first)
-        && !words.starts_with(&["no", "more"])
-    {
-        words = rest;
-    }
-    words
-}
-
-fn without_wish<'a, 'b>(words: &'a [&'b str]) -> &'a [&'b str] {
-    let words = without_courtesies(words);
-    WISHES.split(" | ").find_map(|wish| begins(words, wish)).unwrap_or(words)
-}
-
-/// What follows after the words of `start`, when the words begin with them.
-fn begins<'a, 'b>(words: &'a [&'b str], start: &str) -> Option<&'a [&'b str]> {
-    start.split(' ').try_fold(words, |rest, word| {
-        rest.split_first().filter(|(first, _)| **first == word).map(|(_, rest)| rest)
-    })
-}
-
-fn listed(list: &str, said: &str) -> bool {
-    list.split(" | ").any(|one| one == said)
-}
-
-/// Lower-case words without punctuation; letters set apart ("s t o p") are one word, a word said twice in a row is one.
-fn words(text: &str) -> Vec<String> {
-    let mut plain = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            // Full-width forms of ASCII, as some keyboards write them.
-            '\u{ff01}'..='\u{ff5e}' => {
-                let ascii = char::from_u32(u32::from(character) - 0xfee0).unwrap_or(' ');
-                plain.extend(
-                    ascii.to_lowercase().map(|letter| if letter.is_alphanumeric() { letter } else { ' ' }),
-                );
-            }
-            '\'' | '\u{2018}' | '\u{2019}' | '\u{2bc}' | '`' => {}
-            '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{ad}' => {}
-            _ if character.is_alphanumeric() => plain.extend(character.to_lowercase()),
-            _ => plain.push(' '),
-        }
-    }
-    let mut words: Vec<String> = plain.split_whitespace().map(str::to_owned).collect();
-    if words.len() > 1 && words.iter().all(|word| word.chars().count() == 1) {
-        words = vec![words.concat()];
-    }
-    words.dedup();
-    words
+    let own: Vec<&str> = text
+        .lines()
+        .take_while(|line| !quotes_all(line))
+        .filter(|line| !line.trim_start().starts_with('>'))
+        .collect();
+    let own = own.join("\n");
+    if own.trim().is_empty() { text.to_owned() } else { own }
 }
 
 #[cfg(test)]

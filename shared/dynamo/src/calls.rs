@@ -22,7 +22,7 @@ const WITHOUT_TRANSCRIPT: &str = "pk, call_id, company, campaign_id, lead_id, to
      provider_call_id, legal_basis, on_machine, withdrawn_at, check_at, check_shard, report_due, end_unknown, company_index, \
      campaign_index, created_at, item_version, report.outcome, report.ended_reason, report.started_at, \
      report.ended_at, report.cost, report.recording_url, report.summary, report.success_evaluation, \
-     report.opted_out, report.opt_out_heard, report.callback, report.silence_ms";
+     report.opted_out, report.opt_out_heard, report.callback, report.appointment, report.silence_ms";
 
 /// A part of a list, the newest first, and where the next part starts.
 #[derive(Debug)]

@@ -19,8 +19,9 @@
 use dialpool_domain::call::CallReport;
 use dialpool_domain::contact::{Contact, ContactState};
 use dialpool_domain::event::{Aggregate, Cause, EventData};
-use dialpool_domain::inbound::{Follows, follows};
+use dialpool_domain::inbound::{Follows, follows, for_a_person};
 use dialpool_domain::retry::DoneReason;
+use dialpool_domain::task::Task;
 use dialpool_domain::time::millis;
 use dialpool_domain::{CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,7 @@ use crate::callbacks::Promise;
 use crate::corrections::LateTold;
 use crate::dialing::{ROUNDS, as_read};
 use crate::items::{CampaignItem, ContactItem, HeardInbound, PersonItem, RecentCall};
+use crate::tasks::TaskAdded;
 use crate::transaction::{Transacted, Write};
 use crate::{Store, StoreError, items, keys};
 
@@ -157,6 +159,7 @@ impl Store {
                 return Ok(InboundSettled { campaign: settled.campaign_id });
             }
             let known = self.known_caller(call.company, call.number, call.caller, &person).await?;
+            self.add_inbound_tasks(cause, call, known.as_ref()).await?;
             let writes = self.inbound_writes(cause, call, &person, known.as_ref()).await?;
             if let Transacted::Done = self.transact(writes).await? {
                 return Ok(InboundSettled { campaign: known.map(|known| known.campaign.campaign_id) });
@@ -164,6 +167,26 @@ impl Store {
         }
         let id = call.provider_call_id;
         Err(StoreError::Busy(format!("a person changed under {ROUNDS} attempts to settle inbound call {id}")))
+    }
+
+    /// Adds the tasks of a call before it is settled: after a crash between the two the repetition finds them there.
+    async fn add_inbound_tasks(
+        &self,
+        cause: &Cause,
+        call: &InboundCall<'_>,
+        known: Option<&Known>,
+    ) -> Result<(), StoreError> {
+        let ended_at = call.report.ended_at.unwrap_or(cause.at).min(cause.at);
+        let address = known.map(|known| &known.contact.address);
+        for (kind, said) in for_a_person(call.report, address, call.caller, ended_at) {
+            let task = Task {
+                lead: known.map(|known| known.contact.lead_id.clone()),
+                campaign_id: known.map(|known| known.campaign.campaign_id.clone()),
+                ..Task::new(call.company, kind, format!("inbound:{}", call.provider_call_id), cause.at)
+            };
+            let _: TaskAdded = self.add_task(cause, &task.saying(said.as_str())).await?;
+        }
+        Ok(())
     }
 
     async fn inbound_writes(

@@ -30,6 +30,7 @@ mod numbers;
 mod people;
 mod pool;
 mod query;
+mod said;
 mod settlement;
 mod suppression;
 mod tasks;

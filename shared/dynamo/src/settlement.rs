@@ -8,7 +8,6 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use dialpool_domain::call::{Call, CallReport, CallState};
-use dialpool_domain::callback::NotPromised;
 use dialpool_domain::campaign::Voicemail;
 use dialpool_domain::contact::{Contact, ContactState};
 use dialpool_domain::event::{Aggregate, CallOver, Cause, EventData};
@@ -19,7 +18,6 @@ use dialpool_domain::task::{Task, TaskKind};
 use dialpool_domain::time::Duration;
 use dialpool_domain::usage::OverCall;
 use dialpool_domain::{CallId, Timestamp, Usd};
-use tracing::error;
 
 use crate::callbacks::Promise;
 use crate::corrections::LateTold;
@@ -28,6 +26,7 @@ use crate::items::{AssignmentItem, CallItem, ContactItem, HeardInbound, NumberIt
 use crate::numbers::{NumberKeys, NumberWrite};
 use crate::people::Company;
 use crate::pool::{Changed, Over};
+use crate::said::Heard;
 use crate::suppression::{PhoneHasher, Suppressed};
 use crate::tasks::TaskAdded;
 use crate::transaction::{Transacted, Write};
@@ -109,6 +108,10 @@ struct Consequences {
     cost: Option<Usd>,
     /// Somebody was on the line, and how that ended was not told.
     end_unknown: bool,
+    /// The appointment that the number is kept for from now on.
+    appointment: Option<Timestamp>,
+    /// What the call has for a person to settle.
+    unclear: Vec<Task>,
 }
 
 impl Store {
@@ -156,9 +159,9 @@ impl Store {
                 return Ok(Ended::GoesOn);
             }
             let ended = if call.call_state.is_over() {
-                self.merge_report(cause, call, settlement).await?
+                Box::pin(self.merge_report(cause, call, settlement)).await?
             } else {
-                self.apply_end(cause, call, settlement).await?
+                Box::pin(self.apply_end(cause, call, settlement)).await?
             };
             if let Some(ended) = ended {
                 return Ok(ended);
@@ -226,6 +229,7 @@ impl Store {
             let _: TaskAdded = self.add_task(cause, &task).await?;
         }
         let report = CallReport { outcome: Some(consequences.outcome), ended_at: Some(ended_at), ..report };
+        Box::pin(self.add_tasks(cause, &consequences.unclear)).await?;
 
         let mut writes = self.over_writes(cause, &around, settlement, &report, &consequences)?;
         writes.extend(self.contact_writes(cause, &around, &consequences)?);
@@ -523,7 +527,9 @@ impl Store {
                 writes.extend(self.close(cause, &call.company, &over)?);
                 Ok(writes)
             }
-            HoldAfter::KeepUntil(until) if until > assignment.release_at => {
+            HoldAfter::KeepUntil(until)
+                if until > assignment.release_at || consequences.appointment.is_some() =>
+            {
                 let kept = self
                     .available_from(&call.company, &NumberKeys::of(assignment), Some(until))
                     .set("release_at = :available_at, hold_version = :hold_next")
@@ -537,7 +543,7 @@ impl Store {
                     &call.company,
                     assignment,
                     until,
-                    assignment.appointment_at,
+                    consequences.appointment.or(assignment.appointment_at),
                 )?);
                 Ok(writes)
             }
@@ -609,6 +615,11 @@ impl Store {
         ];
         let ended_at = merged.ended_at.unwrap_or(cause.at);
         writes.extend(self.silence_counted(&call.campaign_id, known, &merged, ended_at));
+        let callback = known.callback.is_none() && merged.callback.is_some();
+        let appointment = known.appointment.is_none() && merged.appointment.is_some();
+        if callback || appointment {
+            Box::pin(self.hear_late(cause, &call, &merged)).await?;
+        }
         let late = LateTold { cost: new_cost, outcome };
         let promised = if known.callback.is_none() && merged.callback.is_some() {
             self.late_promise(cause, &call, &merged, &late).await?
@@ -647,7 +658,7 @@ impl Store {
         )?;
         let Some((campaign, contact)) = campaign.zip(contact) else { return Ok(None) };
         let (outcome, ended_at) = (report.outcome, report.ended_at.unwrap_or(call.claimed_at));
-        let at = outcome.and_then(|outcome| callback(call, &contact, report, outcome, ended_at));
+        let at = outcome.and_then(|outcome| Heard::of(call, &contact, report, outcome, ended_at).callback);
         let Some(at) = at else { return Ok(None) };
         let refused = matches!(
             contact.done,
@@ -663,36 +674,6 @@ impl Store {
         }
         let promise = Promise { campaign: &call.campaign_id, phone: &call.to_number, at, due_at: at };
         self.promise_writes(cause, &call.company, &promise, &contact, late).map(Some)
-    }
-}
-
-/// When the person wants to be called again, as far as that can be kept: who is to be believed has talked to somebody.
-fn callback(
-    call: &CallItem,
-    contact: &ContactItem,
-    report: &CallReport,
-    outcome: Outcome,
-    ended_at: Timestamp,
-) -> Option<Timestamp> {
-    let talked = match outcome {
-        // A call that broke off, or ended in a way that nobody knows, may have been one.
-        Outcome::Answered | Outcome::ProviderFailed | Outcome::Other => true,
-        Outcome::Voicemail
-        | Outcome::NoAnswer
-        | Outcome::Busy
-        | Outcome::InvalidNumber
-        | Outcome::CapacityLimited
-        | Outcome::NotPlaced
-        | Outcome::Canceled => false,
-    };
-    let time = report.callback.filter(|_| talked && !report.opted_out)?;
-    match time.after_call(&contact.address.whereabouts(&call.to_number), ended_at) {
-        Ok(at) => Some(at),
-        Err(NotPromised::Past) => None,
-        Err(error) => {
-            error!(call.id = %call.call_id, "call {} promised a callback at {time}: {error}", call.call_id);
-            None
-        }
     }
 }
 
@@ -743,7 +724,8 @@ fn consequences(
     let provider_failures = around.contact.provider_failures + failed;
     let policy = &around.company.retry;
     let ended_at = report.ended_at.unwrap_or(now);
-    let asked = callback(&around.call, &around.contact, report, outcome, ended_at);
+    let mut heard = Heard::of(&around.call, &around.contact, report, outcome, ended_at);
+    let asked = heard.callback;
     // Nobody was called: what was owed is owed still, however often the person was called before.
     let wait_min = match outcome {
         Outcome::CapacityLimited | Outcome::NotPlaced => Some(policy.capacity_limited_min),
@@ -772,15 +754,37 @@ fn consequences(
         let begun: Vec<Timestamp> = attempts.iter().map(|millis| Timestamp::from_millis(*millis)).collect();
         (retry::plan(outcome, &begun, provider_failures, now, policy), None)
     };
+    let (number, assignment) = (&around.number, &around.assignment);
+    let goes_on =
+        number.assignment_id.as_ref() == Some(&around.call.assignment_id) && assignment.release_at > now;
+    let (hold, appointment) = match (hold_after(next, now, around), heard.appointment) {
+        (hold, None) => (hold, None),
+        (hold @ HoldAfter::Release(ReleaseReason::OptedOut | ReleaseReason::OnlyNumber), Some(_)) => {
+            heard.cannot_book(&around.call, report, ended_at);
+            (hold, None)
+        }
+        (hold, Some(_)) if !goes_on => {
+            heard.cannot_book(&around.call, report, ended_at);
+            (hold, None)
+        }
+        (HoldAfter::KeepUntil(until), Some(at)) => {
+            (HoldAfter::KeepUntil(until.max(at + AFTER_APPOINTMENT)), Some(at))
+        }
+        (HoldAfter::Keep | HoldAfter::Release(_), Some(at)) => {
+            (HoldAfter::KeepUntil(at + AFTER_APPOINTMENT), Some(at))
+        }
+    };
     Consequences {
         outcome,
         next,
         promised_for,
-        hold: hold_after(next, now, around),
+        hold,
         attempts,
         provider_failures,
         cost: report.cost,
         end_unknown,
+        appointment,
+        unclear: heard.unclear,
     }
 }
 

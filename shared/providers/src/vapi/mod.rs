@@ -269,7 +269,8 @@ impl ProviderCall {
             success_evaluation: self.success_evaluation.clone(),
             opted_out: self.opt_out.is_some(),
             opt_out_heard: self.opt_out.clone(),
-            callback: wire::promised_callback(&self.found_out),
+            callback: wire::said_callback(&self.found_out),
+            appointment: wire::said_appointment(&self.found_out),
             silence_ms: self.silence_ms,
         };
         whole.within_limits()

@@ -3,9 +3,9 @@
 
 use dialpool_domain::assistant::{AssistantName, Configuration, MARK, Mark};
 use dialpool_domain::call::CallState;
-use dialpool_domain::callback::PromisedTime;
 use dialpool_domain::inventory::{Kind, ProviderNumber, Status};
 use dialpool_domain::outcome::Outcome;
+use dialpool_domain::said_time::SaidTime;
 use dialpool_domain::{CallId, PhoneNumber, Timestamp, Usd};
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -350,10 +350,63 @@ fn scalar_text(value: &Json) -> Option<String> {
     }
 }
 
-/// When the assistant promised to call again. A text that is no time promises nothing.
-pub(super) fn promised_callback(found_out: &[Map<String, Value>]) -> Option<PromisedTime> {
-    named(found_out, &["callbackat", "callbacktime", "callback", "callagainat"])
-        .find_map(|value| value.as_str()?.parse().ok())
+/// When the person asked to be called again, as the assistant wrote it down.
+pub(super) fn said_callback(found_out: &[Map<String, Value>]) -> Option<SaidTime> {
+    const WHOLE: [&str; 8] = [
+        "callbackat",
+        "callbackdatetime",
+        "callagainat",
+        "callback",
+        "callbackwhen",
+        "followupat",
+        "callbackrequestedat",
+        "callbackrequested",
+    ];
+    said_time(found_out, &WHOLE, ["callbackdate", "callbacktime"])
+}
+
+/// When an appointment was made for, as the assistant wrote it down; none when it says that none was made.
+pub(super) fn said_appointment(found_out: &[Map<String, Value>]) -> Option<SaidTime> {
+    const WHOLE: [&str; 7] = [
+        "appointmentat",
+        "appointmentdatetime",
+        "appointment",
+        "appointmentwhen",
+        "bookedfor",
+        "meetingat",
+        "appointmentstart",
+    ];
+    const MADE: [&str; 4] = ["appointmentmade", "appointmentbooked", "booked", "appointmentset"];
+    let said = |value: &Value, text: &str| match value {
+        Value::Bool(made) => *made == (text == "true"),
+        Value::String(made) => made.trim().eq_ignore_ascii_case(text),
+        Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,
+    };
+    if named(found_out, &MADE).any(|value| said(value, "false") || said(value, "no")) {
+        return None;
+    }
+    said_time(found_out, &WHOLE, ["appointmentdate", "appointmenttime"])
+}
+
+/// The first of these fields that has the form of a time, else the first that says anything; day and hour may stand apart, and so
+/// may the zone.
+fn said_time(found_out: &[Map<String, Value>], whole: &[&str], [date, time]: [&str; 2]) -> Option<SaidTime> {
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(true) | Value::Number(_) => Some(value.to_string()),
+        Value::Bool(false) | Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
+    let all = |names: &[&str]| -> Vec<String> { named(found_out, names).filter_map(text).collect() };
+    let (date, time) = (all(&[date]).into_iter().next(), all(&[time]).into_iter().next());
+    let apart = match (date, time) {
+        (Some(date), Some(time)) => Some(format!("{date} {time}")),
+        (date, time) => date.or(time),
+    };
+    let said: Vec<SaidTime> =
+        all(whole).into_iter().chain(apart).filter_map(|text| SaidTime::new(&text)).collect();
+    let said = said.iter().find(|said| said.is_a_time()).or_else(|| said.first())?.clone();
+    let zone = all(&["timezone", "zone"]).into_iter().next().unwrap_or_default();
+    Some(said.in_zone_named(&zone))
 }
 
 /// The values of fields with one of these names, however they are spelled.
@@ -408,5 +461,55 @@ pub(super) fn moment(of: &Json, name: &str) -> Option<Timestamp> {
             millis.map(Timestamp::from_millis)
         }
         Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod said_tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn fields(value: &Value) -> Vec<Map<String, Value>> {
+        vec![value.as_object().cloned().unwrap_or_default()]
+    }
+
+    #[test]
+    fn a_callback_is_heard_in_the_words_in_which_it_was_written_down() {
+        for (data, said) in [
+            (json!({ "callback_at": "tomorrow at 3pm" }), Some("tomorrow at 3pm")),
+            (json!({ "callbackTime": "3:00 PM", "callbackDate": "March 4" }), Some("March 4 3:00 PM")),
+            (json!({ "callback": true, "callback_at": "3pm" }), Some("3pm")),
+            (json!({ "callback": true }), Some("true")),
+            (json!({ "callback_at": 1_772_568_000 }), Some("1772568000")),
+            (json!({ "callback_at": "3pm", "time_zone": "Pacific" }), Some("3pm Pacific")),
+            (json!({ "callback_at": "after the harvest" }), Some("after the harvest")),
+            (json!({ "callback_at": null, "callback": false }), None),
+            (json!({ "callback_at": "N/A" }), None),
+        ] {
+            let heard = said_callback(&fields(&data));
+            assert_eq!(heard.as_ref().map(SaidTime::as_str), said, "{data}");
+        }
+    }
+
+    #[test]
+    fn an_appointment_is_heard_unless_none_was_made() {
+        for (data, said) in [
+            (
+                json!({ "appointment_made": true, "appointment_at": "2026-03-04T15:00" }),
+                Some("2026-03-04T15:00"),
+            ),
+            (json!({ "appointmentAt": "March 4 at 3pm" }), Some("March 4 at 3pm")),
+            (
+                json!({ "appointment_date": "3/4/2026", "appointment_time": "3:00 PM" }),
+                Some("3/4/2026 3:00 PM"),
+            ),
+            (json!({ "appointment_made": false, "appointment_at": "2026-03-04T15:00" }), None),
+            (json!({ "appointment_made": "No", "appointment_at": "March 4" }), None),
+            (json!({ "appointment_at": "" }), None),
+        ] {
+            let heard = said_appointment(&fields(&data));
+            assert_eq!(heard.as_ref().map(SaidTime::as_str), said, "{data}");
+        }
     }
 }
