@@ -522,7 +522,7 @@ async fn a_preflight_says_what_the_campaign_then_does() {
     for seed in 0..8usize {
         println!("seed {seed}");
         let start =
-            ["2026-03-02T17:00:00Z", "2026-03-02T13:30:00Z", "2026-03-07T23:30:00Z", "2026-11-01T00:10:00Z"];
+            ["2026-03-02T17:00:05Z", "2026-03-02T13:30:00Z", "2026-03-07T23:30:00Z", "2026-11-01T00:10:00Z"];
         let world = World::starting(start[seed % start.len()], |settings| {
             settings.simulator.seed = seed as u64;
             settings.simulator.answer_rate = 1.0;

@@ -90,7 +90,8 @@ async fn a_few_silent_calls_of_a_few_calls_pause_nothing() {
     let ended = shown(&world, &campaign).await;
     let (measured, silent) = figures(&ended);
     assert_eq!((&ended["status"], &ended["answered"]), (&json!("completed"), &json!(30)));
-    assert!(measured == silent && measured >= 28, "{ended}");
+    // A person who hangs up within two seconds, of the answer or of the own greeting, waits for nobody.
+    assert!(measured == silent && (20..50).contains(&measured), "{ended}");
     assert_eq!(told(&world), []);
     assert_eq!(world.violations(Stage::Finished).await, Vec::<String>::new());
 }

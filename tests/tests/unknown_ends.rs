@@ -84,7 +84,7 @@ async fn a_late_report_of_a_voicemail_has_the_contact_called_again() {
     assert_eq!((&contact["status"], &contact["done"]), (&json!("pending"), &Value::Null), "{contact}");
     let found = world.send("GET", &format!("/v1/campaigns/{campaign}"), Value::Null).await.json;
     assert_eq!(
-        (&found["status"], &found["contacts_open"], &found["voicemail"]),
+        (&found["status"], &found["contacts_open"], &found["voicemails"]),
         (&json!("running"), &json!(1), &json!(1))
     );
     assert_eq!(world.violations(Stage::UnderWay).await, Vec::<String>::new());

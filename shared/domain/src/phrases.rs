@@ -247,12 +247,30 @@ fn joined_letters<'a>(words: impl Iterator<Item = &'a str>, vocabulary: &HashSet
     joined
 }
 
-/// The sentences of a text: what stands between full stops, question and exclamation marks, semicolons and new lines.
+/// The sentences of a text: what stands between full stops, question and exclamation marks, semicolons and new lines. The full
+/// stops within "S.T.O.P" end no sentence.
 pub(crate) fn sentences(text: &str) -> impl Iterator<Item = &str> {
-    text.split([
+    const ENDS: [char; 13] = [
         '.', '!', '?', ';', '\n', '\u{bf}', '\u{a1}', '\u{3002}', '\u{ff0e}', '\u{ff01}', '\u{ff1f}',
         '\u{ff61}', '\u{2026}',
-    ])
+    ];
+    let spells = |at: usize| {
+        let mut before = text[..at].chars().rev();
+        let mut after = text[at + 1..].chars();
+        before.next().is_some_and(char::is_alphabetic)
+            && after.next().is_some_and(char::is_alphabetic)
+            && !before.next().is_some_and(char::is_alphanumeric)
+            && !after.next().is_some_and(char::is_alphanumeric)
+    };
+    let ends =
+        text.char_indices().filter(move |(at, sign)| ENDS.contains(sign) && !(*sign == '.' && spells(*at)));
+    let mut from = 0;
+    let ends = ends.map(|(at, sign)| (at, at + sign.len_utf8())).chain([(text.len(), text.len())]);
+    ends.map(move |(end, next)| {
+        let sentence = &text[from..end];
+        from = next;
+        sentence
+    })
 }
 
 /// The parts of a sentence: what stands between commas, dashes and brackets.
@@ -265,6 +283,19 @@ pub(crate) fn parts(sentence: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_stop_within_a_spelled_word_ends_no_sentence() {
+        for (text, expected) in [
+            ("No. S.T.O.P", &["No", " S.T.O.P"][..]),
+            ("S.T.O.P. Now!", &["S.T.O.P", " Now", ""]),
+            ("Stop. I. am. done", &["Stop", " I", " am", " done"]),
+            ("at 3.30 p.m. today", &["at 3", "30 p.m", " today"]),
+            ("", &[""]),
+        ] {
+            assert_eq!(sentences(text).collect::<Vec<_>>(), expected, "{text:?}");
+        }
+    }
 
     fn grammar() -> Grammar {
         Grammar::read(
