@@ -188,6 +188,7 @@ fn run(seeds: impl Iterator<Item = u64>) -> u64 {
 }
 
 /// The seeds until the minutes are over, of which real time is the measure: schedules run in virtual time.
+#[expect(clippy::disallowed_methods, reason = "a run of so many minutes ends by the clock on the wall")]
 fn run_for(minutes: u64, seeds: impl Iterator<Item = u64>) {
     let began = std::time::Instant::now();
     let schedules = run(seeds.take_while(|_| began.elapsed() < Duration::from_mins(minutes)));

@@ -89,7 +89,7 @@ async fn post(world: &World, headers: &[(&str, &str)], body: impl Into<Vec<u8>>)
 
 async fn opted_out(world: &World) -> Vec<String> {
     let books = world.books().await;
-    let out = books.events().into_iter().filter_map(|event| match &event.data {
+    let out = books.events().iter().filter_map(|event| match &event.data {
         EventData::LeadOptedOut { phone, .. } => Some(phone.to_string()),
         _ => None,
     });

@@ -35,7 +35,7 @@ enum Step {
     /// It says nothing that has to be confirmed.
     Imported(Imported),
     /// It is kept as a claim.
-    Claimed(NewNumber),
+    Claimed(Box<NewNumber>),
 }
 
 /// Brings the numbers of a file into a company's pool, as far as they are confirmed; a dry run only says what would be if all were.
@@ -62,7 +62,7 @@ pub(crate) async fn bring(
     while let Some((line, step)) = steps.try_next().await? {
         match step {
             Step::Imported(imported) => count(&mut report, line, imported),
-            Step::Claimed(number) => claimed.push((line, number)),
+            Step::Claimed(number) => claimed.push((line, *number)),
         }
     }
     if !claimed.is_empty() {
@@ -100,7 +100,7 @@ async fn first_step(
     match store.would_import_number(company, &number).await? {
         Imported::Added | Imported::Updated => {
             store.claim_number(cause.at, company, &number).await?;
-            Ok(Step::Claimed(number))
+            Ok(Step::Claimed(Box::new(number)))
         }
         others @ (Imported::OthersNumber | Imported::OthersProviderId) => Ok(Step::Imported(others)),
     }

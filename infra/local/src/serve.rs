@@ -449,7 +449,9 @@ pub async fn check_hash_key(place: &Place) -> anyhow::Result<()> {
     match proof.same {
         0 => println!("PHONE_HASH_KEY is the key of these tables"),
         events => {
-            println!("PHONE_HASH_KEY is the key of these tables: {events} events have numbers filed under it")
+            println!(
+                "PHONE_HASH_KEY is the key of these tables: {events} events have numbers filed under it"
+            );
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 fn serve(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dialpool"));
@@ -68,12 +68,12 @@ impl Up {
 
     /// Whether it ends well within so long.
     fn ends_within(&mut self, time: Duration) -> bool {
-        let began = Instant::now();
-        while began.elapsed() < time {
+        let pause = Duration::from_millis(20);
+        for _ in 0..time.as_millis() / pause.as_millis() {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.success();
             }
-            std::thread::park_timeout(Duration::from_millis(20));
+            std::thread::park_timeout(pause);
         }
         false
     }

@@ -169,7 +169,11 @@ impl Phrases {
             return Part::Contact;
         }
         let begins = |rule: Rule, at: usize| !grammar.ends(rule, words, at).is_empty();
-        if grammar.ends(self.word, words, 0).into_iter().any(|end| begins(self.after_word, end)) {
+        // "Ok stop I don't know you": a courtesy may come first.
+        let mut starts = grammar.ends(self.fillers, words, 0);
+        starts.insert(0);
+        let mut words_end = starts.into_iter().flat_map(|start| grammar.ends(self.word, words, start));
+        if words_end.any(|end| begins(self.after_word, end)) {
             return Part::Word;
         }
         // Another thought may follow, and a threat; a time ("before nine") may not.

@@ -7,7 +7,7 @@
 //! 2. An hour without am or pm is the one in the usual calling hours: 1 to 7 is the afternoon, 9 to 11 the morning. Eight may be both.
 //! 3. A day, or a part of a day, without an hour is a time for a callback ([`DayAlone::Daytime`]), and none for an appointment.
 //! 4. Where the person may be in one of several zones, the latest of the moments counts, as for
-//!    [`PromisedTime`](crate::callback::PromisedTime).
+//!    [`PromisedTime`].
 //! 5. One word that is not known makes the whole not understood: a person has to look.
 
 use std::fmt;

@@ -107,7 +107,7 @@ pub enum Commanded {
 /// What a campaign begins with.
 enum Beginning {
     /// Itself, and the write by which its assistant is its own.
-    With(Box<CampaignItem>, Option<Write>),
+    With(Box<(CampaignItem, Write)>),
     AssistantChanging(AssistantId),
     OthersAssistant,
 }
@@ -363,7 +363,10 @@ impl Store {
             };
             let (mut moved, pin) = match (item.campaign_status, next) {
                 (CampaignStatus::Created, CampaignStatus::Running) => match self.beginning(&item).await? {
-                    Beginning::With(moved, pin) => (*moved, pin),
+                    Beginning::With(begun) => {
+                        let (moved, pin) = *begun;
+                        (moved, Some(pin))
+                    }
                     Beginning::AssistantChanging(assistant) => {
                         return Ok(Commanded::AssistantChanging(assistant));
                     }
@@ -397,7 +400,7 @@ impl Store {
             Found::Unregistered => claimed_for(&self.tables.dialing, item),
             Found::Unknown | Found::Others => return Ok(Beginning::OthersAssistant),
         };
-        Ok(Beginning::With(Box::new(moved), Some(pin)))
+        Ok(Beginning::With(Box::new((moved, pin))))
     }
 
     /// Whether a campaign as it was read takes contacts and promises. One that is completed runs again for them, with the assistant that it had,
