@@ -17,6 +17,7 @@ mod inbound;
 mod inventory;
 mod isolation;
 mod limits;
+mod marks;
 mod money;
 mod numbers;
 mod pool;

@@ -30,6 +30,12 @@ pub(crate) fn unguarded(text: &str) -> &str {
     text.strip_prefix('\'').filter(|rest| is_formula(rest)).unwrap_or(text)
 }
 
+/// What a cell of a file says: the text that was guarded, or that of `="02139"`, which keeps a spreadsheet from dropping zeros.
+pub(crate) fn plain(text: &str) -> &str {
+    let wrapped = || text.strip_prefix("=\"")?.strip_suffix('"');
+    wrapped().unwrap_or_else(|| unguarded(text))
+}
+
 /// Adds a row to a file (RFC 4180).
 pub(crate) fn push_row(file: &mut String, cells: &[Cow<'_, str>]) {
     for (nth, cell) in cells.iter().enumerate() {

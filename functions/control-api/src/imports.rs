@@ -11,9 +11,9 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use dialpool_domain::campaign::CampaignStatus;
 use dialpool_domain::consent::{Consent, ConsentKind};
-use dialpool_domain::contact::{Address, NewContact};
+use dialpool_domain::contact::NewContact;
 use dialpool_domain::event::Cause;
-use dialpool_domain::place::{AreaCode, Place, State as Region, Zone};
+use dialpool_domain::place::{AreaCode, Place, State as Region};
 use dialpool_domain::pool::{History, HoldHours, NewNumber};
 use dialpool_domain::time::InvalidTimestamp;
 use dialpool_domain::{CampaignId, CompanyId, LeadId, PhoneNumber, Timestamp};
@@ -27,8 +27,11 @@ use sha2::{Digest, Sha256};
 
 use crate::ControlApi;
 use crate::claims::{self, NumbersReport};
+use crate::columns::{Columns, Mapping, Role};
+use crate::people::{Marked, contact_of, suppress_marked, without_marked};
 use crate::rows::{Cell, Read, Row, Rows, excerpt};
 use crate::wire::ImportParameters;
+use crate::words::spelled;
 
 /// The most rows of one file.
 const MOST_ROWS: usize = 10_000;
@@ -60,6 +63,12 @@ pub struct Accepted<T> {
     pub rows: Vec<(u64, T)>,
     /// The rows that cannot.
     pub refused: Vec<RowRefused>,
+    /// What the file says must not be called.
+    pub suppressed: Vec<Marked>,
+    /// The headers of the columns that were not read.
+    pub not_read: Vec<String>,
+    /// Rows in the file.
+    pub read: usize,
 }
 
 /// What became of an import.
@@ -75,17 +84,21 @@ pub struct Report {
     pub skipped: Vec<RowRefused>,
     /// Not taken.
     pub refused: Vec<RowRefused>,
+    /// Numbers that the file says must not be called: on the company's suppression list now, and no contacts.
+    pub suppressed: Vec<RowRefused>,
+    /// The headers of the columns that were not read.
+    pub not_read: Vec<String>,
     /// Nothing was changed: the report says what would be.
     pub dry_run: bool,
 }
 
 impl Row {
     /// The value of the first of `names` that has one.
-    fn text(&self, names: &[&str]) -> Result<Option<String>, RowRefused> {
+    pub(crate) fn text(&self, names: &[&str]) -> Result<Option<String>, RowRefused> {
         for name in names {
             match self.values.get(*name) {
                 Some(Cell::Text(text)) if !text.trim().is_empty() => return Ok(Some(text.trim().to_owned())),
-                Some(Cell::Nested) => {
+                Some(Cell::Nested | Cell::Texts(_)) => {
                     return Err(self.refuse(&[*name], "is a list or an object: a text or a number is taken"));
                 }
                 Some(Cell::Text(_) | Cell::Empty) | None => {}
@@ -94,7 +107,7 @@ impl Row {
         Ok(None)
     }
 
-    fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+    pub(crate) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
         &self,
         names: &[&str],
     ) -> Result<Option<T>, RowRefused> {
@@ -141,7 +154,7 @@ impl Row {
     }
 
     /// What the person agreed to: the kind, since when, and where the proof is, all three or nothing.
-    fn consent(&self) -> Result<Option<Consent>, RowRefused> {
+    pub(crate) fn consent(&self) -> Result<Option<Consent>, RowRefused> {
         let Some(kind) = self.text(CONSENT)? else { return Ok(None) };
         let kind = match kind.to_lowercase().replace([' ', '-'], "_").as_str() {
             "express_written" | "written" | "pewc" => ConsentKind::ExpressWritten,
@@ -198,55 +211,69 @@ impl Row {
         })
     }
 
-    /// Where the person is: what could not be looked up when the person is to be called is refused.
-    fn address(&self) -> Result<Address, RowRefused> {
-        let zone = self.text(ZONE)?;
-        if zone.as_ref().is_some_and(|zone| Zone::of_united_states(zone).is_none()) {
-            let reason = "is not a time zone of the United States such as America/New_York";
-            return Err(self.refuse(ZONE, reason));
-        }
-        let state: Option<Region> = self.parsed(STATE)?;
-        let mut zip = self.text(ZIP)?;
-        if let Some(zip) = zip.as_mut().filter(|zip| zip.bytes().all(|byte| byte.is_ascii_digit())) {
-            // A spreadsheet drops the zeros before a number.
-            *zip = format!("{zip:0>5}");
-        }
-        if state.is_none() && zip.as_ref().is_some_and(|zip| Region::of_zip(zip).is_none()) {
-            return Err(self.refuse(ZIP, "is no ZIP code of a US state, and no state is given"));
-        }
-        Ok(Address { zone, zip, state })
-    }
-
-    fn within_limits(&self) -> Result<(), RowRefused> {
+    pub(crate) fn within_limits(&self) -> Result<(), RowRefused> {
         for (name, cell) in &self.values {
             let Cell::Text(text) = cell else { continue };
             if text.chars().count() > LONGEST_VALUE {
                 return Err(self.refuse(&[*name], format!("has more than {LONGEST_VALUE} characters")));
             }
         }
+        for (column, cell) in &self.more {
+            // What says whether somebody may be called counts however long it is, and is not kept.
+            let is_mark = matches!(column.role, Role::Flag(_) | Role::MayCall | Role::Status(_));
+            if let Cell::Text(text) = cell
+                && !is_mark
+                && text.chars().count() > LONGEST_VALUE
+            {
+                let reason = format!("has more than {LONGEST_VALUE} characters");
+                return Err(refusal(self.line, &column.name, &reason));
+            }
+        }
         Ok(())
     }
 
-    fn refuse(&self, names: &[&str], reason: impl Into<String>) -> RowRefused {
+    pub(crate) fn refuse(&self, names: &[&str], reason: impl Into<String>) -> RowRefused {
         let named = names.iter().find(|name| self.values.contains_key(**name)).or(names.first());
         RowRefused { line: self.line, field: (*named.unwrap_or(&"row")).to_owned(), reason: reason.into() }
     }
 }
 
 pub(crate) const PHONE: &[&str] = &["phone", "phone_number", "number", "e164", "mobile", "from_number"];
-const LEAD: &[&str] = &["lead", "lead_id", "external_id", "id"];
-const NAME: &[&str] = &["name", "full_name", "first_name", "label", "friendly_name"];
-const ZIP: &[&str] = &["zip", "zip_code", "postal_code"];
+pub(crate) const LEAD: &[&str] =
+    &["lead", "lead_id", "external_id", "id", "contact_id", "record_id", "customer_id"];
+pub(crate) const FIRST_NAME: &[&str] =
+    &["first_name", "first", "given_name", "owner_1_first_name", "owner_first_name"];
+pub(crate) const LAST_NAME: &[&str] =
+    &["last_name", "last", "surname", "family_name", "owner_1_last_name", "owner_last_name"];
+pub(crate) const NAME: &[&str] = &[
+    "name",
+    "full_name",
+    "label",
+    "friendly_name",
+    "contact_name",
+    "owner_name",
+    "owner_1_name",
+    "customer_name",
+];
+
 const STATE: &[&str] = &["state", "region", "state_code"];
 const AREA: &[&str] = &["area_code", "area", "npa"];
-const ZONE: &[&str] = &["timezone", "time_zone", "zone"];
+
 const VAPI: &[&str] = &["vapi_id", "vapi_phone_number_id", "phone_number_id"];
 const SIGNALWIRE: &[&str] = &["signalwire_id", "signalwire_phone_number_id", "signalwire_sid", "sid"];
-const CONSENT: &[&str] = &["consent", "consent_kind", "consent_type"];
-const CONSENT_AT: &[&str] = &["consent_at", "consent_captured_at", "opt_in_at", "consent_date"];
-const CONSENT_EVIDENCE: &[&str] = &["consent_evidence", "trusted_form_url", "jornaya_id", "consent_source"];
-const CONSENT_TEXT: &[&str] = &["consent_text"];
-const CONSENT_EXPIRES: &[&str] = &["consent_expires", "consent_expires_at"];
+pub(crate) const CONSENT: &[&str] = &["consent", "consent_kind", "consent_type"];
+pub(crate) const CONSENT_AT: &[&str] =
+    &["consent_at", "consent_captured_at", "opt_in_at", "consent_date", "consent_timestamp", "opt_in_date"];
+pub(crate) const CONSENT_EVIDENCE: &[&str] = &[
+    "consent_evidence",
+    "trusted_form_url",
+    "trusted_form_cert_url",
+    "jornaya_id",
+    "consent_source",
+    "consent_url",
+];
+pub(crate) const CONSENT_TEXT: &[&str] = &["consent_text"];
+pub(crate) const CONSENT_EXPIRES: &[&str] = &["consent_expires", "consent_expires_at"];
 const COMPANY: &[&str] = &["company", "company_id", "company_name"];
 const HEALTH: &[&str] = &["health_score", "health", "reputation_score"];
 const CALLS: &[&str] = &["call_count", "calls", "total_calls", "usage_count"];
@@ -260,10 +287,10 @@ const READ: &[&[&str]] = &[
     PHONE,
     LEAD,
     NAME,
-    ZIP,
+    FIRST_NAME,
+    LAST_NAME,
     STATE,
     AREA,
-    ZONE,
     VAPI,
     SIGNALWIRE,
     CONSENT,
@@ -286,8 +313,8 @@ const READ: &[&[&str]] = &[
 
 /// The column that a file calls so, when it is one that is read.
 pub(crate) fn column(name: &str) -> Option<&'static str> {
-    let name = name.to_lowercase().replace([' ', '-'], "_");
-    READ.iter().copied().flatten().find(|column| **column == name).copied()
+    let name = spelled(name).replace('_', "");
+    READ.iter().copied().flatten().find(|column| column.replace('_', "") == name).copied()
 }
 
 /// What the old tables call a number that nobody has, one that somebody has, and one that is in service or a hold in force.
@@ -306,11 +333,14 @@ const HELD_SINCE: &[&str] = &["assigned_at", "held_since"];
 /// # Errors
 /// When the file cannot be read as CSV or JSON at all.
 pub fn read_numbers(body: &[u8], json: bool, company: &CompanyId) -> Result<Accepted<NewNumber>, Problem> {
-    Reading::new(json, number_of(company)).all(body)
+    Reading::new(json, Columns::of_numbers(), number_of(company)).all(body)
 }
 
-fn number_of(company: &CompanyId) -> impl Fn(&Row) -> Result<NewNumber, RowRefused> {
-    move |row| {
+fn number_of(
+    company: &CompanyId,
+) -> impl Fn(&Row, &mut Vec<Marked>) -> Result<Option<NewNumber>, RowRefused> {
+    move |row, _| {
+        row.within_limits()?;
         if let Some(other) = row.text(COMPANY)?.filter(|name| !name.eq_ignore_ascii_case(company.as_str())) {
             return Err(row.refuse(COMPANY, format!("is {}: the pool is of {company}", excerpt(&other))));
         }
@@ -330,7 +360,7 @@ fn number_of(company: &CompanyId) -> impl Fn(&Row) -> Result<NewNumber, RowRefus
         }
         let number: PhoneNumber = row.parsed(PHONE)?.ok_or_else(|| row.refuse(PHONE, "is missing"))?;
         let place = Place::of_phone(&number);
-        Ok(NewNumber {
+        Ok(Some(NewNumber {
             vapi_id: row.provider_id(VAPI)?,
             signalwire_id: row.provider_id(SIGNALWIRE)?,
             name: row.text(NAME)?,
@@ -343,32 +373,28 @@ fn number_of(company: &CompanyId) -> impl Fn(&Row) -> Result<NewNumber, RowRefus
             state: row.parsed::<Region>(STATE)?.or(place.state),
             history: row.history(&status)?,
             number,
-        })
+        }))
     }
 }
 
 /// Reads the contacts of a file. A row without a lead gets the phone number's digits as its lead.
 ///
 /// # Errors
-/// When the file cannot be read as CSV or JSON at all.
+/// When the file cannot be read as CSV or JSON at all, or a column must be read and is not understood.
 pub fn read_contacts(body: &[u8], json: bool) -> Result<Accepted<NewContact>, Problem> {
-    Reading::new(json, contact_of).all(body)
+    read_mapped_contacts(body, json, Mapping::default())
 }
 
-fn contact_of(row: &Row) -> Result<NewContact, RowRefused> {
-    let phone: PhoneNumber = row.parsed(PHONE)?.ok_or_else(|| row.refuse(PHONE, "is missing"))?;
-    let lead: LeadId = match row.parsed(LEAD)? {
-        Some(lead) => lead,
-        None => phone.as_str().parse().map_err(|_| row.refuse(LEAD, "is missing"))?,
-    };
-    Ok(NewContact {
-        callback_at: None,
-        consent: row.consent()?,
-        address: row.address()?,
-        name: row.text(NAME)?,
-        lead,
-        phone,
-    })
+/// The same, where somebody said what some columns are.
+///
+/// # Errors
+/// When the file cannot be read as CSV or JSON at all, or a column must be read and is not understood.
+pub fn read_mapped_contacts(
+    body: &[u8],
+    json: bool,
+    mapping: Mapping,
+) -> Result<Accepted<NewContact>, Problem> {
+    Reading::new(json, Columns::of_contacts(mapping), contact_of).all(body).map(without_marked)
 }
 
 /// A file that is being read: what is kept of it are the rows that can be taken, and why others cannot.
@@ -379,10 +405,11 @@ struct Reading<T, P> {
     accepted: Accepted<T>,
 }
 
-impl<T, P: Fn(&Row) -> Result<T, RowRefused>> Reading<T, P> {
-    fn new(json: bool, parse: P) -> Self {
-        let accepted = Accepted { rows: Vec::new(), refused: Vec::new() };
-        Self { rows: Rows::new(json), parse, read: 0, accepted }
+impl<T, P: Fn(&Row, &mut Vec<Marked>) -> Result<Option<T>, RowRefused>> Reading<T, P> {
+    fn new(json: bool, columns: Columns, parse: P) -> Self {
+        let (rows, refused, suppressed) = (Vec::new(), Vec::new(), Vec::new());
+        let accepted = Accepted { rows, refused, suppressed, not_read: Vec::new(), read: 0 };
+        Self { rows: Rows::new(json, columns), parse, read: 0, accepted }
     }
 
     fn feed(&mut self, piece: &[u8]) -> Result<(), Problem> {
@@ -392,7 +419,8 @@ impl<T, P: Fn(&Row) -> Result<T, RowRefused>> Reading<T, P> {
 
     fn finish(self) -> Result<Accepted<T>, Problem> {
         let Self { rows, parse, mut read, mut accepted } = self;
-        rows.finish(&mut |row| take(row, &parse, &mut read, &mut accepted))?;
+        accepted.not_read = rows.finish(&mut |row| take(row, &parse, &mut read, &mut accepted))?;
+        accepted.read = read;
         Ok(accepted)
     }
 
@@ -413,7 +441,7 @@ impl<T, P: Fn(&Row) -> Result<T, RowRefused>> Reading<T, P> {
 
 fn take<T>(
     row: Read,
-    parse: &impl Fn(&Row) -> Result<T, RowRefused>,
+    parse: &impl Fn(&Row, &mut Vec<Marked>) -> Result<Option<T>, RowRefused>,
     read: &mut usize,
     accepted: &mut Accepted<T>,
 ) -> Result<(), Problem> {
@@ -421,12 +449,9 @@ fn take<T>(
     if *read > MOST_ROWS {
         return Err(Problem::field("body", format!("has more than {MOST_ROWS} rows: send it in parts")));
     }
-    let judged = row.and_then(|row| {
-        row.within_limits()?;
-        Ok((row.line, parse(&row)?))
-    });
+    let judged = row.and_then(|row| Ok((row.line, parse(&row, &mut accepted.suppressed)?)));
     match judged {
-        Ok(row) => accepted.rows.push(row),
+        Ok((line, row)) => accepted.rows.extend(row.map(|row| (line, row))),
         Err(row) => accepted.refused.push(row),
     }
     Ok(())
@@ -449,7 +474,11 @@ pub(crate) async fn import_numbers(
     headers: HeaderMap,
     body: Pieces,
 ) -> Result<Json<NumbersReport>, Problem> {
-    let accepted = Reading::new(is_json(&headers)?, number_of(&caller.company)).sent(body).await?;
+    if !parameters.map.is_empty() {
+        return Err(Problem::field("map", "is for the columns of contacts"));
+    }
+    let reading = Reading::new(is_json(&headers)?, Columns::of_numbers(), number_of(&caller.company));
+    let accepted = reading.sent(body).await?;
     let (cause, dry_run) = (&caller.cause(), parameters.dry_run);
     Ok(Json(Box::pin(claims::bring(&state, cause, &caller.company, accepted, dry_run)).await?))
 }
@@ -505,7 +534,14 @@ pub(crate) async fn import_contacts(
     let store = &state.api.store;
     let campaign =
         store.campaign(&caller.company, &id).await?.ok_or_else(|| Problem::not_found("campaign"))?;
-    let accepted = Reading::new(is_json(&headers)?, contact_of).sent(body).await?;
+    let mapping = Mapping::parse(parameters.map.iter().map(String::as_str));
+    let columns = Columns::of_contacts(mapping.map_err(|reason| Problem::field("map", reason))?);
+    let accepted = without_marked(Reading::new(is_json(&headers)?, columns, contact_of).sent(body).await?);
+    if campaign.status != CampaignStatus::Cancelled && !parameters.dry_run {
+        // Before the first contact is there: whoever must not be called is called by no other campaign either.
+        let cause = caller.cause();
+        suppress_marked(store, &cause, &caller.company, &state.hasher, &accepted.suppressed).await?;
+    }
     let mut report = report(&accepted, parameters.dry_run);
     let (lines, contacts): (Vec<u64>, Vec<NewContact>) = accepted.rows.into_iter().unzip();
     let added = if parameters.dry_run {
@@ -556,8 +592,16 @@ pub(crate) fn refusal(line: u64, field: &str, reason: &str) -> RowRefused {
 }
 
 pub(crate) fn report<T>(accepted: &Accepted<T>, dry_run: bool) -> Report {
-    let rows = accepted.rows.len() + accepted.refused.len();
-    Report { rows, added: 0, known: 0, skipped: Vec::new(), refused: accepted.refused.clone(), dry_run }
+    Report {
+        rows: accepted.read,
+        added: 0,
+        known: 0,
+        skipped: Vec::new(),
+        refused: accepted.refused.clone(),
+        suppressed: accepted.suppressed.iter().map(|marked| marked.row.clone()).collect(),
+        not_read: accepted.not_read.clone(),
+        dry_run,
+    }
 }
 
 #[cfg(test)]
@@ -621,7 +665,7 @@ mod tests {
     #[test]
     fn where_a_contact_is_is_judged_when_it_comes_in() {
         let file = "phone,zip,state,timezone\n+14155550101,2134,,\n+14155550102,94105,California,America/Detroit\n\
-                    +14155550103,9410X,ca,\n+14155550104,9410X,,\n+14155550105,,,Eastern\n+14155550106,,Ontario,\n";
+                    +14155550103,9410X,ca,\n+14155550104,9410X,,\n+14155550105,,,Eastern Europe\n+14155550106,,Ontario,\n";
         let accepted = read_contacts(file.as_bytes(), false).unwrap();
         let zips: Vec<_> = accepted.rows.iter().map(|(_, contact)| contact.address.zip.as_deref()).collect();
         assert_eq!(zips, [Some("02134"), Some("94105"), Some("9410X")]);

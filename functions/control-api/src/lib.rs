@@ -50,15 +50,19 @@ mod calling;
 mod campaigns;
 mod cells;
 mod claims;
+mod columns;
 mod company;
 mod exports;
 mod health;
 mod imports;
 mod inventory;
+mod marks;
 mod numbers;
+mod people;
 mod rows;
 mod tasks;
 mod wire;
+mod words;
 
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
@@ -77,8 +81,12 @@ use dialpool_runtime::{Queue, Start, StartError};
 use crate::health::Health;
 
 pub use crate::calling::{Ahead, LookedAhead, Plan, look_ahead};
+pub use crate::columns::Mapping;
 pub use crate::exports::{ExportPage, export_calls, export_contacts};
-pub use crate::imports::{Accepted, Report, RowRefused, bring_numbers, read_contacts, read_numbers, skipped};
+pub use crate::imports::{
+    Accepted, Report, RowRefused, bring_numbers, read_contacts, read_mapped_contacts, read_numbers, skipped,
+};
+pub use crate::people::{Marked, suppress_marked};
 use crate::wire::{CallView, SuppressionRequest};
 
 /// What a request may have, unpacked. A Lambda function takes 6 MB in one request: a larger file comes compressed.

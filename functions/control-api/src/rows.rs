@@ -10,14 +10,16 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use csv_core::{ReadRecordResult, ReaderBuilder};
 use dialpool_runtime::http::Problem;
 use encoding_rs::WINDOWS_1252;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::cells::unguarded;
-use crate::imports::{PHONE, RowRefused, column};
+use crate::cells::plain;
+use crate::columns::{Column, Columns, Role};
+use crate::imports::{PHONE, RowRefused};
 
 /// The most columns of a file.
 const MOST_COLUMNS: usize = 200;
@@ -25,6 +27,9 @@ const MOST_COLUMNS: usize = 200;
 /// What may part the columns of a header line, and the most bytes of it that are searched for that.
 const DELIMITERS: [u8; 4] = *b",;\t|";
 const LONGEST_HEADER: usize = 64 * 1024;
+
+/// The most texts of a list in a row of JSON that are kept.
+const MOST_TEXTS: usize = 50;
 
 /// The most characters of a text of the file that an answer repeats, and the most bytes that they may be in it.
 const LONGEST_EXCERPT: usize = 100;
@@ -37,14 +42,40 @@ pub(crate) enum Cell {
     Empty,
     /// What a text, a number, `true` or `false` says.
     Text(String),
+    /// A short list of texts, parted by commas.
+    Texts(String),
     /// A list or an object, of which nothing is kept.
     Nested,
 }
 
-/// One row: its values by the name of the column, of those that are read.
+/// One row: its values by the name of the column, of those that are a field of their own; and the cells of all other columns
+/// that are read.
 pub(crate) struct Row {
     pub(crate) line: u64,
     pub(crate) values: BTreeMap<&'static str, Cell>,
+    pub(crate) more: Vec<(Arc<Column>, Cell)>,
+}
+
+impl Row {
+    fn new(line: u64) -> Self {
+        Self { line, values: BTreeMap::new(), more: Vec::new() }
+    }
+
+    fn put(&mut self, column: &Arc<Column>, cell: Cell) {
+        match column.role {
+            Role::Field(name) => {
+                self.values.insert(name, cell);
+            }
+            Role::Unread | Role::Unclear(_) => {}
+            Role::Phone(..)
+            | Role::Zone
+            | Role::State(_)
+            | Role::Zip(_)
+            | Role::Flag(_)
+            | Role::MayCall
+            | Role::Status(_) => self.more.push((Arc::clone(column), cell)),
+        }
+    }
 }
 
 /// A row, or why it is none.
@@ -53,12 +84,12 @@ pub(crate) type Read = Result<Row, RowRefused>;
 /// A file that comes in pieces.
 pub(crate) enum Rows {
     Csv(Box<CsvRows>),
-    Json(Vec<u8>),
+    Json(Vec<u8>, Columns),
 }
 
 impl Rows {
-    pub(crate) fn new(json: bool) -> Self {
-        if json { Self::Json(Vec::new()) } else { Self::Csv(Box::new(CsvRows::new())) }
+    pub(crate) fn new(json: bool, columns: Columns) -> Self {
+        if json { Self::Json(Vec::new(), columns) } else { Self::Csv(Box::new(CsvRows::new(columns))) }
     }
 
     /// The next piece of the file. `each` gets the rows that end in it.
@@ -72,7 +103,7 @@ impl Rows {
     ) -> Result<(), Problem> {
         match self {
             Self::Csv(rows) => rows.feed(piece, each),
-            Self::Json(body) => {
+            Self::Json(body, _) => {
                 body.extend_from_slice(piece);
                 Ok(())
             }
@@ -80,11 +111,23 @@ impl Rows {
     }
 
     /// The file is at its end.
-    pub(crate) fn finish(self, each: &mut impl FnMut(Read) -> Result<(), Problem>) -> Result<(), Problem> {
-        match self {
-            Self::Csv(rows) => rows.finish(each),
-            Self::Json(body) => json_rows(&body, each),
-        }
+    /// Answers the headers of the columns that were not read.
+    ///
+    /// # Errors
+    /// When the file cannot be read at all, a column must be read and is not understood, or `each` wants no more of it.
+    pub(crate) fn finish(
+        self,
+        each: &mut impl FnMut(Read) -> Result<(), Problem>,
+    ) -> Result<Vec<String>, Problem> {
+        let columns = match self {
+            Self::Csv(rows) => rows.finish(each)?,
+            Self::Json(body, mut columns) => {
+                json_rows(&body, &mut columns, each)?;
+                columns
+            }
+        };
+        columns.must_be_clear()?;
+        Ok(columns.not_read())
     }
 }
 
@@ -92,8 +135,9 @@ pub(crate) struct CsvRows {
     reader: csv_core::Reader,
     /// What came of the file while it is not known what parts its columns.
     head: Option<Vec<u8>>,
-    /// The names of the columns that are read, once the header was read.
-    columns: Option<Vec<Option<&'static str>>>,
+    /// What the headers mean, and the columns of this file, once its header was read.
+    meaning: Columns,
+    columns: Option<Vec<Arc<Column>>>,
     /// The fields of the row that is being read, end to end, and where each ends.
     fields: Vec<u8>,
     ends: Vec<usize>,
@@ -105,17 +149,20 @@ pub(crate) struct CsvRows {
     lines: u64,
     /// The line in which the row that is being read begins; none: it has not begun.
     begins: Option<u64>,
+    /// The byte before the one that is read: `\r\n` is one end of a line.
+    previous: u8,
     /// The last byte that came, and whether it is that of the file.
     last: u8,
     at_end: bool,
 }
 
 impl CsvRows {
-    fn new() -> Self {
+    fn new(meaning: Columns) -> Self {
         Self {
             // `default` makes one that cannot read.
             reader: csv_core::Reader::new(),
             head: Some(Vec::new()),
+            meaning,
             columns: None,
             fields: vec![0; 4_096],
             // One more than a row may have: a row that needs still more is too wide.
@@ -125,6 +172,7 @@ impl CsvRows {
             wide: false,
             lines: 0,
             begins: None,
+            previous: 0,
             last: 0,
             at_end: false,
         }
@@ -149,8 +197,30 @@ impl CsvRows {
         if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
             return Err(Problem::unreadable("the file is UTF-16 text: save it as CSV UTF-8"));
         }
-        self.reader = ReaderBuilder::new().delimiter(delimiter(&head)).build();
-        self.read(&head, each)
+        let (delimiter, begins) = match said_delimiter(&head) {
+            Some((delimiter, begins)) => (delimiter, begins),
+            None => (self.delimiter(&head), 0),
+        };
+        self.reader = ReaderBuilder::new().delimiter(delimiter).build();
+        self.read(&head[begins..], each)
+    }
+
+    /// What parts the columns: the sign by which the first line has one for the phone number.
+    fn delimiter(&mut self, head: &[u8]) -> u8 {
+        let head = String::from_utf8_lossy(head);
+        let head = head.trim_start_matches(['\u{feff}', '\r', '\n']);
+        let header = head.split(['\r', '\n']).next().unwrap_or_default();
+        let is_phone = |name: &str| is_phone(&self.meaning.looked_at(name.trim().trim_matches('"')));
+        let has_phone = |delimiter: &u8| header.split(char::from(*delimiter)).any(is_phone);
+        DELIMITERS.into_iter().find(has_phone).unwrap_or(b',')
+    }
+
+    /// Counts the ends of lines: `\n`, `\r\n` and a `\r` alone.
+    fn count(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.lines += u64::from(*byte == b'\r' || (*byte == b'\n' && self.previous != b'\r'));
+            self.previous = *byte;
+        }
     }
 
     fn read(
@@ -161,7 +231,7 @@ impl CsvRows {
         while let Some(first) = piece.first() {
             if self.begins.is_none() {
                 if matches!(first, b'\r' | b'\n') {
-                    self.lines += u64::from(*first == b'\n');
+                    self.count(&piece[..1]);
                     piece = &piece[1..];
                     continue;
                 }
@@ -173,13 +243,13 @@ impl CsvRows {
         Ok(())
     }
 
-    fn finish(mut self, each: &mut impl FnMut(Read) -> Result<(), Problem>) -> Result<(), Problem> {
+    fn finish(mut self, each: &mut impl FnMut(Read) -> Result<(), Problem>) -> Result<Columns, Problem> {
         self.begin(each)?;
         self.at_end = true;
         while !self.step(&[], each)?.1 {}
         match self.columns {
-            Some(_) => Ok(()),
-            None => columns(&[]).map(|_| ()),
+            Some(_) => Ok(self.meaning),
+            None => columns(&mut self.meaning, &[]).map(|_| self.meaning),
         }
     }
 
@@ -192,7 +262,7 @@ impl CsvRows {
     ) -> Result<(usize, bool), Problem> {
         let (fields, ends) = (&mut self.fields[self.written..], &mut self.ends[self.ended..]);
         let (result, read, written, ended) = self.reader.read_record(piece, fields, ends);
-        self.lines += piece[..read].iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
+        self.count(&piece[..read]);
         self.written += written;
         self.ended += ended;
         match result {
@@ -220,13 +290,13 @@ impl CsvRows {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         let fields: Vec<&[u8]> =
             starts.zip(&self.ends[..self.ended]).map(|(start, end)| &self.fields[start..*end]).collect();
-        let breaks = |field: &&[u8]| field.contains(&b'\n');
+        let breaks = |field: &&[u8]| field.contains(&b'\n') || field.contains(&b'\r');
         let cut_off = self.at_end && self.last != b'"' && fields.last().is_some_and(breaks);
         let broken = fields.iter().any(breaks);
         let fields = texts(&fields);
         let fields: Vec<&str> = fields.iter().map(|field| field.trim()).collect();
         let Some(columns) = &self.columns else {
-            self.columns = Some(self::columns(&fields)?);
+            self.columns = Some(columns(&mut self.meaning, &fields)?);
             return Ok(());
         };
         let (needed, spare) = fields.split_at(columns.len().min(fields.len()));
@@ -240,22 +310,39 @@ impl CsvRows {
             let (has, header) = (fields.len(), columns.len());
             return each(refused(format!("has {has} columns, the header has {header}")));
         }
-        let cells = needed.iter().map(|field| Cell::Text(unguarded(field).to_owned()));
-        let values =
-            columns.iter().zip(cells).filter_map(|(column, cell)| Some(((*column)?, cell))).collect();
-        each(Ok(Row { line, values }))
+        let mut row = Row::new(line);
+        for (column, field) in columns.iter().zip(needed) {
+            row.put(column, Cell::Text(plain(field).to_owned()));
+        }
+        each(Ok(row))
     }
 }
 
-/// What parts the columns: the sign by which the first line has one for the phone number.
-fn delimiter(head: &[u8]) -> u8 {
-    let head = String::from_utf8_lossy(head);
-    let header = head.trim_start_matches(['\u{feff}', '\r', '\n']).lines().next().unwrap_or_default();
-    let has_phone = |delimiter: &u8| {
-        let mut names = header.split(char::from(*delimiter)).map(|name| name.trim().trim_matches('"'));
-        names.any(|name| column(name).is_some_and(|column| PHONE.contains(&column)))
-    };
-    DELIMITERS.into_iter().find(has_phone).unwrap_or(b',')
+/// What a first line `sep=;` says that parts the columns, and where the header begins.
+fn said_delimiter(head: &[u8]) -> Option<(u8, usize)> {
+    let marked = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    let line = marked.split(|byte| matches!(byte, b'\r' | b'\n')).next()?;
+    let said = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\"")).unwrap_or(line);
+    let (name, sign) = said.split_at_checked(4)?;
+    match (name.eq_ignore_ascii_case(b"sep="), sign) {
+        (true, [delimiter]) => Some((*delimiter, head.len() - marked.len() + line.len())),
+        _ => None,
+    }
+}
+
+fn is_phone(role: &Role) -> bool {
+    match role {
+        Role::Field(name) => PHONE.contains(name),
+        Role::Phone(..) => true,
+        Role::Zone
+        | Role::State(_)
+        | Role::Zip(_)
+        | Role::Flag(_)
+        | Role::MayCall
+        | Role::Status(_)
+        | Role::Unread
+        | Role::Unclear(_) => false,
+    }
 }
 
 /// The cells of a row as text: UTF-8, or else what a spreadsheet of Windows saves.
@@ -267,17 +354,29 @@ fn texts<'a>(fields: &[&'a [u8]]) -> Vec<Cow<'a, str>> {
     })
 }
 
-/// The names of the columns that are read.
-fn columns(header: &[&str]) -> Result<Vec<Option<&'static str>>, Problem> {
+/// What the columns of a header say.
+fn columns(meaning: &mut Columns, header: &[&str]) -> Result<Vec<Arc<Column>>, Problem> {
     if header.len() > MOST_COLUMNS {
         return Err(wide_header());
     }
-    let columns: Vec<_> = header.iter().map(|name| column(name.trim_start_matches('\u{feff}'))).collect();
+    let columns: Vec<_> =
+        header.iter().map(|name| meaning.column(name.trim_start_matches('\u{feff}'))).collect();
     let mut seen = BTreeSet::new();
-    if let Some(twice) = columns.iter().flatten().find(|name| !seen.insert(**name)) {
-        return Err(Problem::field("header", format!("has the column {twice} twice")));
+    let once = |role: &Role| match role {
+        Role::Field(name) => Some((*name).to_owned()),
+        Role::Phone(..) | Role::Zone | Role::State(_) | Role::Zip(_) => None,
+        Role::Flag(_) | Role::MayCall | Role::Status(_) | Role::Unread | Role::Unclear(_) => {
+            Some(String::new())
+        }
+    };
+    for column in &columns {
+        let name = once(&column.role).unwrap_or_else(|| column.name.clone());
+        if !name.is_empty() && !seen.insert(name.clone()) {
+            return Err(Problem::field("header", format!("has the column {name} twice")));
+        }
     }
-    if !seen.iter().any(|name| PHONE.contains(name)) {
+    meaning.must_be_clear()?;
+    if !columns.iter().any(|column| is_phone(&column.role)) {
         let expected = PHONE.join(", ");
         let reason = format!("has no column for the phone number: one of {expected}");
         return Err(Problem::field("header", reason));
@@ -306,10 +405,16 @@ pub(crate) fn excerpt(text: &str) -> Cow<'_, str> {
     Cow::Borrowed(text)
 }
 
-fn json_rows(body: &[u8], each: &mut impl FnMut(Read) -> Result<(), Problem>) -> Result<(), Problem> {
+fn json_rows(
+    body: &[u8],
+    columns: &mut Columns,
+    each: &mut impl FnMut(Read) -> Result<(), Problem>,
+) -> Result<(), Problem> {
     let mut refused = None;
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let read = JsonRows { each, refused: &mut refused }.deserialize(&mut reader).and_then(|()| reader.end());
+    let read = JsonRows { each, columns, refused: &mut refused }
+        .deserialize(&mut reader)
+        .and_then(|()| reader.end());
     match (refused, read) {
         (Some(problem), _) => Err(problem),
         (None, Ok(())) => Ok(()),
@@ -323,6 +428,7 @@ fn json_rows(body: &[u8], each: &mut impl FnMut(Read) -> Result<(), Problem>) ->
 /// An array of objects, each of which is let go before the next is read.
 struct JsonRows<'a, F> {
     each: &'a mut F,
+    columns: &'a mut Columns,
     refused: &'a mut Option<Problem>,
 }
 
@@ -343,9 +449,9 @@ impl<'de, F: FnMut(Read) -> Result<(), Problem>> Visitor<'de> for JsonRows<'_, F
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<(), A::Error> {
         let mut line = 0;
-        while let Some(JsonRow(values)) = rows.next_element()? {
+        while let Some(row) = rows.next_element_seed(JsonFields { line: line + 1, columns: self.columns })? {
             line += 1;
-            let row = values.map(|values| Row { line, values }).ok_or_else(|| RowRefused {
+            let row = row.ok_or_else(|| RowRefused {
                 line,
                 field: "row".to_owned(),
                 reason: format!("has more than {MOST_COLUMNS} fields"),
@@ -359,39 +465,40 @@ impl<'de, F: FnMut(Read) -> Result<(), Problem>> Visitor<'de> for JsonRows<'_, F
     }
 }
 
-/// The values of a row by column name; none: there are more than a row may have.
-struct JsonRow(Option<BTreeMap<&'static str, Cell>>);
+/// A row; none: it has more fields than a row may have.
+struct JsonFields<'a> {
+    line: u64,
+    columns: &'a mut Columns,
+}
 
-impl<'de> Deserialize<'de> for JsonRow {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(JsonFields)
+impl<'de> DeserializeSeed<'de> for JsonFields<'_> {
+    type Value = Option<Row>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
     }
 }
 
-struct JsonFields;
-
-impl<'de> Visitor<'de> for JsonFields {
-    type Value = JsonRow;
+impl<'de> Visitor<'de> for JsonFields<'_> {
+    type Value = Option<Row>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<JsonRow, A::Error> {
-        let mut values = BTreeMap::new();
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Option<Row>, A::Error> {
+        let mut row = Row::new(self.line);
         for _ in 0..MOST_COLUMNS {
             let Some((name, cell)) = fields.next_entry::<String, Cell>()? else {
-                return Ok(JsonRow(Some(values)));
+                return Ok(Some(row));
             };
-            if let Some(name) = column(&name) {
-                values.insert(name, cell);
-            }
+            row.put(&self.columns.column(&name), cell);
         }
         let mut wide = false;
         while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
             wide = true;
         }
-        Ok(JsonRow(Some(values).filter(|_| !wide)))
+        Ok(Some(row).filter(|_| !wide))
     }
 }
 
@@ -436,12 +543,35 @@ impl<'de> Visitor<'de> for JsonCell {
         Ok(Cell::Text(text.to_owned()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Cell, A::Error> {
-        IgnoredAny.visit_seq(list).map(|_| Cell::Nested)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Cell, A::Error> {
+        let mut texts: Vec<String> = Vec::new();
+        let mut nested = false;
+        // An empty list says nothing, a short one of texts says these.
+        while let Some(cell) = list.next_element::<Cell>()? {
+            match cell {
+                Cell::Text(text) if texts.len() < MOST_TEXTS && !nested => {
+                    texts.push(excerpt(&text).into_owned());
+                }
+                Cell::Empty if !nested => {}
+                Cell::Text(_) | Cell::Empty | Cell::Texts(_) | Cell::Nested => {
+                    nested = true;
+                    texts.clear();
+                    break;
+                }
+            }
+        }
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(match texts.is_empty() {
+            _ if nested => Cell::Nested,
+            true => Cell::Empty,
+            false => Cell::Texts(texts.join(",")),
+        })
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Cell, A::Error> {
-        IgnoredAny.visit_map(object).map(|_| Cell::Nested)
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Cell, A::Error> {
+        let is_empty = object.next_entry::<IgnoredAny, IgnoredAny>()?.is_none();
+        while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(if is_empty { Cell::Empty } else { Cell::Nested })
     }
 }
 
@@ -451,10 +581,10 @@ mod tests {
 
     /// What becomes of a file that comes in pieces of so many bytes: each row's line and first value, or the reason.
     fn rows(file: &[u8], piece: usize) -> Vec<(u64, String)> {
-        let (mut rows, mut found) = (Rows::new(false), Vec::new());
+        let (mut rows, mut found) = (Rows::new(false, Columns::of_numbers()), Vec::new());
         let mut each = |read: Read| {
             found.push(match read {
-                Ok(Row { line, values }) => match &values["phone"] {
+                Ok(Row { line, values, .. }) => match &values["phone"] {
                     Cell::Text(text) => (line, text.clone()),
                     cell => (line, format!("{cell:?}")),
                 },
@@ -465,7 +595,7 @@ mod tests {
         for piece in file.chunks(piece) {
             rows.feed(piece, &mut each).unwrap();
         }
-        rows.finish(&mut each).unwrap();
+        let _ = rows.finish(&mut each).unwrap();
         found
     }
 
@@ -477,13 +607,13 @@ mod tests {
 
     /// The rows of a CSV file.
     fn values(file: &[u8]) -> Vec<Values> {
-        let (mut rows, mut found) = (Rows::new(false), Vec::new());
+        let (mut rows, mut found) = (Rows::new(false, Columns::of_numbers()), Vec::new());
         let mut each = |read: Read| {
             found.push(read.expect("a row").values);
             Ok(())
         };
         rows.feed(file, &mut each).expect("a file");
-        rows.finish(&mut each).expect("a file");
+        let _ = rows.finish(&mut each).expect("a file");
         found
     }
 
@@ -527,7 +657,7 @@ mod tests {
         let found = values(b"phone,pr\xe9nom,name\n1,x,Jos\xe9 \x96 \x80\n2,x,Jos\xc3\xa9\n");
         let names: Vec<_> = found.iter().map(|row| &row["name"]).collect();
         assert_eq!(names, [&text("José – €"), &text("José")]);
-        let mut utf16 = CsvRows::new();
+        let mut utf16 = CsvRows::new(Columns::of_numbers());
         let problem = utf16.feed(b"\xff\xfep\0h\0o\0n\0e\0\n\0", &mut |_| Ok(())).unwrap_err();
         assert_eq!(problem.status().as_u16(), 400);
     }
@@ -551,10 +681,10 @@ mod tests {
     fn a_header_of_which_it_is_unclear_what_is_where_is_refused() {
         let wide = format!("phone{}\n", ",a".repeat(MOST_COLUMNS));
         for file in [&wide, "", "name\n", "Phone,name,phone\n", "phone,State,state\n", "phone"] {
-            let mut rows = Rows::new(false);
+            let mut rows = Rows::new(false, Columns::of_numbers());
             let mut each = |_: Read| Ok(());
             let read = rows.feed(file.as_bytes(), &mut each).and_then(|()| rows.finish(&mut each));
-            let status = read.map_or_else(|problem| problem.status().as_u16(), |()| 200);
+            let status = read.map_or_else(|problem| problem.status().as_u16(), |_| 200);
             assert_eq!(status, if file == "phone" { 200 } else { 422 }, "{file}");
         }
     }
@@ -562,7 +692,7 @@ mod tests {
     #[test]
     fn a_row_of_millions_of_columns_is_refused_and_takes_no_more_room_than_another() {
         let wide = vec![b','; 10_000_000];
-        let (mut rows, mut found) = (CsvRows::new(), Vec::new());
+        let (mut rows, mut found) = (CsvRows::new(Columns::of_numbers()), Vec::new());
         let mut each = |read: Read| {
             found.push(read.map(|row| row.line).map_err(|refused| (refused.line, refused.reason)));
             Ok(())
@@ -596,7 +726,7 @@ mod tests {
 
     #[test]
     fn a_header_of_millions_of_columns_is_refused_before_it_is_read() {
-        let mut rows = CsvRows::new();
+        let mut rows = CsvRows::new(Columns::of_numbers());
 
         let problem = rows.feed(&vec![b','; 1_000_000], &mut |_| Ok(())).unwrap_err();
 
@@ -610,21 +740,21 @@ mod tests {
             found.push(read.map(|row| row.values).map_err(|refused| refused.reason));
             Ok(())
         };
-        json_rows(file.as_bytes(), &mut each).map(|()| found)
+        json_rows(file.as_bytes(), &mut Columns::of_numbers(), &mut each).map(|()| found)
     }
 
     #[test]
     fn of_a_list_or_an_object_in_a_row_of_json_nothing_is_kept() {
         let zeros = vec!["0"; 1_000_000].join(",");
         let file = format!(
-            r#"[{{"Phone":"1","x":[{zeros}],"zip":[{zeros}],"state":{{"a":{{}}}},"calls":-1.5,"health":12,"active":true,"notes":null}},{{"phone":"2"}}]"#
+            r#"[{{"Phone":"1","x":[{zeros}],"label":[{zeros}],"state":{{"a":{{}}}},"calls":-1.5,"health":12,"active":true,"notes":null}},{{"phone":"2"}}]"#
         );
 
         let found = json(&file).unwrap();
 
         let first = [
             ("phone", text("1")),
-            ("zip", Cell::Nested),
+            ("label", Cell::Nested),
             ("state", Cell::Nested),
             ("calls", text("-1.5")),
             ("health", text("12")),

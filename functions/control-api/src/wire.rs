@@ -1,5 +1,7 @@
 //! What callers send and what they get.
 
+use std::fmt;
+
 use dialpool_domain::call::Call;
 use dialpool_domain::campaign::{Cap, Mode, Voicemail};
 use dialpool_domain::consent::ConsentRequired;
@@ -10,7 +12,8 @@ use dialpool_domain::retry::DoneReason;
 use dialpool_domain::{CallId, CompanyId, LeadId, PhoneNumber, Timestamp};
 use dialpool_dynamo::LogEntry;
 use dialpool_runtime::http::Problem;
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,11 +65,45 @@ impl PhonePage {
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// How a file is to be imported. `map` may be given several times.
+#[derive(Debug, Default)]
 pub(crate) struct ImportParameters {
-    #[serde(default)]
     pub(crate) dry_run: bool,
+    pub(crate) map: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum ImportParameter {
+    DryRun,
+    Map,
+}
+
+impl<'de> Deserialize<'de> for ImportParameters {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Given;
+
+        impl<'de> Visitor<'de> for Given {
+            type Value = ImportParameters;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("dry_run and map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut given: A) -> Result<ImportParameters, A::Error> {
+                let mut parameters = ImportParameters::default();
+                while let Some(name) = given.next_key()? {
+                    match name {
+                        ImportParameter::DryRun => parameters.dry_run = given.next_value()?,
+                        ImportParameter::Map => parameters.map.push(given.next_value()?),
+                    }
+                }
+                Ok(parameters)
+            }
+        }
+
+        deserializer.deserialize_map(Given)
+    }
 }
 
 #[derive(Debug, Serialize)]

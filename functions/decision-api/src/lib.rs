@@ -59,7 +59,7 @@ async fn answer(
 ) -> Result<Response, Problem> {
     caller.must_be(request.company.as_ref())?;
     let trigger = match request.asked()? {
-        Asked::Message(message) => Trigger::MessageReceived(message),
+        Asked::Message(message) => Trigger::MessageReceived(Box::new(message)),
         Asked::Call(id) => Trigger::CallEnded(Box::new(state.ended_call(&caller, &id).await?)),
     };
     let sha256 = trigger_sha256(&trigger).map_err(|error| Problem::internal(&error))?;

@@ -57,7 +57,12 @@ impl DecisionRequest {
                     phone: required("phone", self.phone)?,
                     channel: required("channel", self.channel)?,
                     text: required("text", self.text)?,
-                    address: Address { zone: self.zone, zip: self.zip, state: self.state },
+                    address: Address {
+                        zone: self.zone,
+                        zip: self.zip,
+                        state: self.state,
+                        ..Address::default()
+                    },
                 }))
             }
             TriggerName::CallEnded => {
@@ -137,7 +142,7 @@ mod tests {
     async fn the_samples_are_triggers() {
         let stop = asked(STOP.to_owned()).await.unwrap();
         let Asked::Message(stop) = stop else { panic!("{stop:?} is no message") };
-        assert!(Trigger::MessageReceived(stop).opted_out_by_word().is_some());
+        assert!(Trigger::MessageReceived(Box::new(stop)).opted_out_by_word().is_some());
         assert!(matches!(asked(MESSAGE.to_owned()).await, Ok(Asked::Message(_))));
         let call = "call_01K5S3Z8Q0M4T6V8X0Z2B4D6F8".parse().unwrap();
         assert_eq!(asked(CALL.to_owned()).await, Ok(Asked::Call(call)));
@@ -190,7 +195,7 @@ mod tests {
     #[tokio::test]
     async fn another_content_has_another_hash_and_naming_the_company_changes_nothing() {
         let hash = async |body: String| match asked(body).await.unwrap() {
-            Asked::Message(message) => trigger_sha256(&Trigger::MessageReceived(message)).unwrap(),
+            Asked::Message(message) => trigger_sha256(&Trigger::MessageReceived(Box::new(message))).unwrap(),
             Asked::Call(call) => panic!("{call} is no message"),
         };
         let first = hash(MESSAGE.to_owned()).await;

@@ -9,8 +9,7 @@ use anyhow::Context;
 use aws_sdk_dynamodb::Client;
 use dialpool_domain::campaign::CampaignStatus;
 use dialpool_domain::event::{Aggregate, CallOver, Event, EventData};
-use dialpool_domain::law::Whereabouts;
-use dialpool_domain::law::{self, Window};
+use dialpool_domain::law::{self, Located, Whereabouts, Window};
 use dialpool_domain::outcome::Outcome;
 use dialpool_domain::pool::CLOCK_SKEW;
 use dialpool_domain::rules::Rules;
@@ -430,7 +429,24 @@ impl Books {
                 wrong.push(format!("{call} was claimed for a contact in a state that is none"));
                 continue;
             };
-            let whereabouts = Whereabouts { zone: part("zone"), zip: part("zip"), state, phone: to.clone() };
+            let list = |name: &str| {
+                contact
+                    .and_then(|contact| contact.get(name))
+                    .cloned()
+                    .unwrap_or_else(|| Value::Array(Vec::new()))
+            };
+            let others: Result<Vec<Located>, _> = serde_json::from_value(list("other_addresses"));
+            let more_zones: Result<Vec<String>, _> = serde_json::from_value(list("other_zones"));
+            let (Ok(others), Ok(more_zones)) = (others, more_zones) else {
+                wrong.push(format!("{call} was claimed for a contact whose other addresses cannot be read"));
+                continue;
+            };
+            let first = Located { zip: part("zip"), state };
+            let whereabouts = Whereabouts {
+                zones: part("zone").into_iter().chain(more_zones).collect(),
+                addresses: std::iter::once(first).chain(others).collect(),
+                phone: to.clone(),
+            };
             let lawful = |at: Timestamp| {
                 law::candidate_zones(&whereabouts).is_ok_and(|zones| {
                     matches!(law::window(Rules::united_states(), &zones, at), Window::Open(_))

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context;
-use control_api::{Accepted, Report};
+use control_api::{Accepted, Mapping, Report};
 use dialpool_domain::contact::NewContact;
 use dialpool_domain::event::Cause;
 use dialpool_domain::pool::NewNumber;
 use dialpool_domain::{CampaignId, CompanyId, PhoneNumber};
-use dialpool_dynamo::{Added, Store};
+use dialpool_dynamo::{Added, PhoneHasher, Store};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// How many contacts go into the store between two steps of the progress bar.
@@ -27,8 +27,10 @@ pub fn numbers_of(file: &Path, company: &CompanyId) -> anyhow::Result<Accepted<N
 ///
 /// # Errors
 /// When the file cannot be read at all; rows that cannot are in the result.
-pub fn contacts_of(file: &Path) -> anyhow::Result<Accepted<NewContact>> {
-    read(file, control_api::read_contacts)
+pub fn contacts_of(file: &Path, map: &[String]) -> anyhow::Result<Accepted<NewContact>> {
+    let mapping = Mapping::parse(map.iter().map(String::as_str));
+    let mapping = mapping.map_err(|reason| anyhow::anyhow!("--map: {reason}"))?;
+    read(file, |body, json| control_api::read_mapped_contacts(body, json, mapping.clone()))
 }
 
 fn read<T>(
@@ -66,15 +68,22 @@ pub async fn import_contacts(
     cause: &Cause,
     company: &CompanyId,
     campaign: Option<&CampaignId>,
+    hasher: &PhoneHasher,
     accepted: Accepted<NewContact>,
     dry_run: bool,
 ) -> anyhow::Result<Report> {
-    let rows = accepted.rows.len() + accepted.refused.len();
+    if !dry_run {
+        // Before the first contact is there: whoever must not be called is called by no other campaign either.
+        control_api::suppress_marked(store, cause, company, hasher, &accepted.suppressed).await?;
+    }
+    let (rows, not_read) = (accepted.read, accepted.not_read);
+    let suppressed = accepted.suppressed.into_iter().map(|marked| marked.row).collect();
     let (lines, contacts): (Vec<u64>, Vec<NewContact>) = accepted.rows.into_iter().unzip();
     let (mut all_added, mut all_known) = (0, Vec::new());
     let report = |added, known| {
         let skipped = control_api::skipped(&lines, &contacts, known);
-        Report { rows, added, known: skipped.len() as u64, skipped, refused: accepted.refused, dry_run }
+        let (known, refused) = (skipped.len() as u64, accepted.refused);
+        Report { rows, added, known, skipped, refused, suppressed, not_read, dry_run }
     };
     let Some(campaign) = campaign else {
         let mut seen = BTreeSet::new();
@@ -113,13 +122,17 @@ fn bar(rows: usize) -> ProgressBar {
 pub fn print(report: &Report, kind: &str) {
     let would = if report.dry_run { " (dry run: nothing was changed)" } else { "" };
     println!(
-        "{} rows: {} {kind} new, {} known, {} refused{would}",
+        "{} rows: {} {kind} new, {} known, {} not to be called, {} refused{would}",
         report.rows,
         report.added,
         report.known,
+        report.suppressed.len(),
         report.refused.len(),
     );
-    for row in report.refused.iter().chain(&report.skipped) {
+    if !report.not_read.is_empty() {
+        println!("  columns not read: {}", report.not_read.join(", "));
+    }
+    for row in report.refused.iter().chain(&report.suppressed).chain(&report.skipped) {
         println!("  line {}: {}: {}", row.line, row.field, row.reason);
     }
 }

@@ -49,6 +49,9 @@ enum Action {
         /// The people need not have agreed to be called.
         #[arg(long)]
         without_consent: bool,
+        /// What a column of the file is, as `Header=field`; `ignore` is a field, too.
+        #[arg(long, value_name = "HEADER=FIELD")]
+        map: Vec<String>,
     },
     /// Makes a company, or another key to one; prints the key, which is shown only once.
     Key {
@@ -113,6 +116,9 @@ enum Import {
         company: CompanyId,
         #[command(flatten)]
         options: serve::CampaignOptions,
+        /// What a column of the file is, as `Header=field`; `ignore` is a field, too.
+        #[arg(long, value_name = "HEADER=FIELD")]
+        map: Vec<String>,
         /// Says what would be done and changes nothing.
         #[arg(long)]
         dry_run: bool,
@@ -160,8 +166,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Action::Campaign(CampaignAction::Export { id, file, calls }) => {
             real_time()?.block_on(serve::export(&place, &id, &file, calls)).map(|()| ExitCode::SUCCESS)
         }
-        Action::Preflight { file, company, cap, without_consent } => {
-            let looked = serve::preflight(&place, &file, &company, cap, without_consent);
+        Action::Preflight { file, company, cap, without_consent, map } => {
+            let looked = serve::preflight(&place, &file, &company, cap, without_consent, &map);
             real_time()?.block_on(looked).map(|()| ExitCode::SUCCESS)
         }
         Action::Key { revoke: Some(key_id), .. } => {
@@ -174,8 +180,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Action::Import(Import::Numbers { file, company, dry_run }) => {
             real_time()?.block_on(serve::import_numbers(&place, &file, &company, dry_run))
         }
-        Action::Import(Import::Leads { file, company, options, dry_run }) => {
-            real_time()?.block_on(serve::import_leads(&place, &file, &company, options, dry_run))
+        Action::Import(Import::Leads { file, company, options, map, dry_run }) => {
+            real_time()?.block_on(serve::import_leads(&place, &file, &company, options, &map, dry_run))
         }
     }
 }

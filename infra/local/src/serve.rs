@@ -495,9 +495,10 @@ pub async fn import_leads(
     file: &Path,
     company: &CompanyId,
     options: CampaignOptions,
+    map: &[String],
     dry_run: bool,
 ) -> anyhow::Result<ExitCode> {
-    let accepted = import::contacts_of(file)?;
+    let (accepted, hasher) = (import::contacts_of(file, map)?, place.hasher()?);
     let store = place.store().await?;
     let known = known(&store, company).await?;
     let cause = cause(place)?;
@@ -525,7 +526,8 @@ pub async fn import_leads(
             Some(new.id)
         }
     };
-    let report = import::import_contacts(&store, &cause, company, id.as_ref(), accepted, dry_run).await?;
+    let report =
+        import::import_contacts(&store, &cause, company, id.as_ref(), &hasher, accepted, dry_run).await?;
     import::print(&report, "leads");
     Ok(code(&report))
 }
@@ -603,8 +605,9 @@ pub async fn preflight(
     company: &CompanyId,
     cap: u32,
     without_consent: bool,
+    map: &[String],
 ) -> anyhow::Result<()> {
-    let (accepted, hasher) = (import::contacts_of(file)?, place.hasher()?);
+    let (accepted, hasher) = (import::contacts_of(file, map)?, place.hasher()?);
     let store = place.store().await?;
     let company = known(&store, company).await?;
     let now = place.clock()?.now();
@@ -621,7 +624,11 @@ pub async fn preflight(
     let plan = Plan { company: &company, cap: cap.try_into()?, hold, consent_required };
     let looked = look_ahead(&store, &hasher, plan, &contacts, now).await?;
     campaign_view::print_ahead(&looked);
-    for row in &accepted.refused {
+    if !accepted.not_read.is_empty() {
+        println!("columns not read: {}", accepted.not_read.join(", "));
+    }
+    let suppressed = accepted.suppressed.iter().map(|marked| &marked.row);
+    for row in accepted.refused.iter().chain(suppressed) {
         println!("line {}: {} {}", row.line, row.field, row.reason);
     }
     Ok(())

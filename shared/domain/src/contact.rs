@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::consent::Consent;
-use crate::law::Whereabouts;
+use crate::law::{Located, Whereabouts};
 use crate::place::{Place, State};
 use crate::retry::DoneReason;
 use crate::{CallId, LeadId, PhoneNumber, Timestamp};
@@ -37,15 +37,21 @@ pub struct Address {
     /// State.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
+    /// Where the person may be besides: the address of the mail beside that of the property.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_addresses: Vec<Located>,
+    /// Time zones that were given besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_zones: Vec<String>,
 }
 
 impl Address {
     /// What decides the calling hours of `phone` at this address.
     pub fn whereabouts(&self, phone: &PhoneNumber) -> Whereabouts {
+        let first = Located { zip: self.zip.clone(), state: self.state.clone() };
         Whereabouts {
-            zone: self.zone.clone(),
-            state: self.state.clone(),
-            zip: self.zip.clone(),
+            zones: self.zone.iter().chain(&self.other_zones).cloned().collect(),
+            addresses: std::iter::once(first).chain(self.other_addresses.iter().cloned()).collect(),
             phone: phone.clone(),
         }
     }

@@ -49,7 +49,7 @@ pub struct InvalidDecisionId;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trigger {
     /// A lead wrote.
-    MessageReceived(Message),
+    MessageReceived(Box<Message>),
     /// A call is over.
     CallEnded(Box<EndedCall>),
 }
@@ -582,14 +582,14 @@ mod tests {
     }
 
     fn message(text: &str, phone: &str) -> Trigger {
-        Trigger::MessageReceived(Message {
+        Trigger::MessageReceived(Box::new(Message {
             id: "msg-1".to_owned(),
             lead: "lead-1".parse().unwrap(),
             phone: phone.parse().unwrap(),
             channel: Channel::Sms,
             text: text.to_owned(),
             address: Address::default(),
-        })
+        }))
     }
 
     fn call(attempt: u32, report: CallReport, contact: ContactState, attempts: usize) -> Trigger {

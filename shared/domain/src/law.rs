@@ -5,12 +5,12 @@
 //!
 //! 1. A number outside the United States, of no place (toll-free, premium, personal), or of an area code that the
 //!    tables do not know is not dialed, whatever else is known of the person: no rule here covers it.
-//! 2. An explicit zone decides, when it is one of the United States: any other (`UTC` is what many exports say of
-//!    everybody) is refused, not passed over. It decides alone unless there is an address that does not lie in it.
-//! 3. Else the zones of the address; where phone and address lie in different states, those of both. Else the phone's.
-//!    A ZIP code that lies in no state, with no state beside it, is not dialed.
-//! 4. Every zone that remains must be open: a state or an area code that spans zones is legal only in all of them. The rules
-//!    of the address's state and of the number's both apply.
+//! 2. The zones of the number, of every address, and every explicit zone count together. An explicit zone only narrows: it may
+//!    be that of whoever wrote the file, so it removes no zone that the number or an address gives.
+//! 3. An explicit zone is one of the United States: any other (`UTC` is what many exports say of everybody) is refused, not
+//!    passed over. A ZIP code that lies in no state, with no state beside it, is not dialed.
+//! 4. Every zone must be open: a state or an area code that spans zones is legal only in all of them. The rules of each
+//!    address's state and of the number's all apply: an owner may live where the property is, or where the mail goes.
 //!
 //! The hours are the law's, exact to the millisecond. What is dialed rings a little later, and clocks differ: so dialing begins
 //! [`AFTER_OPENING`] and ends [`BEFORE_CLOSE`] ([`dialing_window`]).
@@ -36,14 +36,23 @@ pub const BEFORE_CLOSE: Duration = Duration::from_mins(1);
 /// What is known of where the called person is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Whereabouts {
-    /// IANA name of a zone, as given.
-    pub zone: Option<String>,
-    /// State of the address.
-    pub state: Option<State>,
-    /// ZIP code of the address, as given.
-    pub zip: Option<String>,
+    /// The zones that were given, by their names.
+    pub zones: Vec<String>,
+    /// The addresses that were given.
+    pub addresses: Vec<Located>,
     /// The number to call.
     pub phone: PhoneNumber,
+}
+
+/// An address, as far as it tells of the law that applies there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Located {
+    /// ZIP code, as given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zip: Option<String>,
+    /// State.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<State>,
 }
 
 /// What a zone was concluded from.
@@ -255,45 +264,42 @@ pub fn candidate_zones(whereabouts: &Whereabouts) -> Result<Zones, NotDialable> 
     match area.kind {
         AreaKind::UnitedStates => {}
         AreaKind::Abroad => return Err(NotDialable::NotUnitedStates),
-        AreaKind::Placeless => return Err(NotDialable::NotGeographic),
+        AreaKind::TollFree | AreaKind::Placeless => return Err(NotDialable::NotGeographic),
     }
-    let zip = whereabouts.zip.as_deref().map(str::trim).filter(|zip| !zip.is_empty());
-    let of_zip = zip.and_then(State::of_zip);
-    let address = [(ZoneSource::Zip, &of_zip), (ZoneSource::State, &whereabouts.state)];
-
     let mut found = Zones { zones: Vec::new(), sources: Vec::new(), states: Vec::new() };
-    for (source, state) in address {
-        if let Some(state) = state {
-            found.add(source, state.zones(), Some(state));
+    for name in whereabouts.zones.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
+        let zones = Zone::named_in_united_states(name);
+        if zones.is_empty() {
+            return Err(NotDialable::InvalidZone);
+        }
+        found.add(ZoneSource::Explicit, &zones, None);
+    }
+    for address in &whereabouts.addresses {
+        let zip = address.zip.as_deref().map(str::trim).filter(|zip| !zip.is_empty());
+        let of_zip = zip.and_then(State::of_zip);
+        // An address that leads nowhere (military post abroad, a damaged ZIP code) is not replaced by a guess.
+        if zip.is_some() && of_zip.is_none() && address.state.is_none() {
+            return Err(NotDialable::UnknownZone);
+        }
+        for (source, state) in [(ZoneSource::Zip, &of_zip), (ZoneSource::State, &address.state)] {
+            if let Some(state) = state {
+                found.add(source, state.zones(), Some(state));
+            }
         }
     }
-    let of_address = (found.zones.clone(), found.sources.clone());
-    // An address that leads nowhere (military post abroad, a damaged ZIP code) is not replaced by a guess.
-    let lost = zip.is_some() && found.states.is_empty();
-    if area.state.as_ref().is_none_or(|state| !found.states.contains(state)) {
+    let is_new = |zone: &Zone| !found.zones.contains(zone);
+    if area.zones.iter().any(is_new) || area.state.as_ref().is_none_or(|state| !found.states.contains(state))
+    {
         found.add(ZoneSource::Phone, &area.zones, area.state.as_ref());
     }
-
-    match whereabouts.zone.as_deref().map(str::trim).filter(|zone| !zone.is_empty()) {
-        Some(name) => {
-            let zone = Zone::of_united_states(name).ok_or(NotDialable::InvalidZone)?;
-            let (mut zones, mut sources) = (vec![zone], vec![ZoneSource::Explicit]);
-            let (address_zones, address_sources) = of_address;
-            // A zone that the address does not lie in may be that of whoever wrote it down.
-            if !address_zones.contains(&zones[0]) {
-                zones.extend(address_zones);
-                sources.extend(address_sources);
-            }
-            Ok(Zones { zones, sources, states: found.states })
-        }
-        None if lost || found.zones.is_empty() => Err(NotDialable::UnknownZone),
-        None => Ok(found),
-    }
+    if found.zones.is_empty() { Err(NotDialable::UnknownZone) } else { Ok(found) }
 }
 
 impl Zones {
     fn add(&mut self, source: ZoneSource, zones: &[Zone], state: Option<&State>) {
-        self.sources.push(source);
+        if !self.sources.contains(&source) {
+            self.sources.push(source);
+        }
         for zone in zones {
             if !self.zones.contains(zone) {
                 self.zones.push(zone.clone());
@@ -377,11 +383,14 @@ mod tests {
 
     fn whereabouts(phone: &str, state: Option<&str>, zip: Option<&str>, zone: Option<&str>) -> Whereabouts {
         Whereabouts {
-            zone: zone.map(str::to_owned),
-            state: state.map(|state| state.parse().unwrap()),
-            zip: zip.map(str::to_owned),
+            zones: zone.map(str::to_owned).into_iter().collect(),
+            addresses: vec![located(state, zip)],
             phone: phone.parse().unwrap(),
         }
+    }
+
+    fn located(state: Option<&str>, zip: Option<&str>) -> Located {
+        Located { state: state.map(|state| state.parse().unwrap()), zip: zip.map(str::to_owned) }
     }
 
     fn zones(names: &[&str]) -> Zones {
@@ -559,7 +568,7 @@ mod tests {
     #[test]
     fn the_zone_comes_from_what_is_known_best() {
         use ZoneSource::{Explicit, Phone, State, Zip};
-        let cases: [(_, _, _, _, &[&str], &[ZoneSource]); 11] = [
+        let cases: [(_, _, _, _, &[&str], &[ZoneSource]); 13] = [
             ("+12125550100", None, None, None, &["America/New_York"], &[Phone]),
             ("+12705550100", None, None, None, &["America/Chicago", "America/New_York"], &[Phone]),
             ("+14155550100", Some("CA"), None, None, &["America/Los_Angeles"], &[State]),
@@ -593,11 +602,41 @@ mod tests {
                 Some("CA"),
                 None,
                 Some("America/Denver"),
-                &["America/Denver", "America/Los_Angeles"],
+                &["America/Denver", "America/Los_Angeles", "America/New_York"],
+                &[Explicit, State, Phone],
+            ),
+            (
+                "+12125550100",
+                None,
+                None,
+                Some("America/Denver"),
+                &["America/Denver", "America/New_York"],
+                &[Explicit, Phone],
+            ),
+            (
+                "+12145550100",
+                Some("TX"),
+                None,
+                Some("US/Mountain"),
+                &["America/Denver", "America/Chicago"],
                 &[Explicit, State],
             ),
-            ("+12125550100", None, None, Some("America/Denver"), &["America/Denver"], &[Explicit]),
-            ("+12125550100", Some("TX"), None, Some("US/Mountain"), &["America/Denver"], &[Explicit]),
+            (
+                "+14155550100",
+                None,
+                None,
+                Some("Eastern Time (US & Canada)"),
+                &["America/New_York", "America/Los_Angeles"],
+                &[Explicit, Phone],
+            ),
+            (
+                "+14155550100",
+                None,
+                Some("94105"),
+                Some("America/Los_Angeles"),
+                &["America/Los_Angeles"],
+                &[Explicit, Zip],
+            ),
             (
                 "+12145550100",
                 Some("TX"),
@@ -630,7 +669,9 @@ mod tests {
             ("+12995550100", None, new_york, NotDialable::UnknownZone),
             ("+12125550100", Some("09012"), None, NotDialable::UnknownZone),
             ("+12125550100", Some("2134"), None, NotDialable::UnknownZone),
-            ("+12125550100", None, Some("Eastern"), NotDialable::InvalidZone),
+            ("+12125550100", None, Some("Eastern Europe"), NotDialable::InvalidZone),
+            ("+12125550100", None, Some("UTC"), NotDialable::InvalidZone),
+            ("+12125550100", Some("09012"), new_york, NotDialable::UnknownZone),
             ("+12125550100", None, Some("Etc/Unknown"), NotDialable::InvalidZone),
         ];
         for (phone, zip, zone, reason) in cases {
@@ -640,6 +681,33 @@ mod tests {
                 "{phone} {zip:?} {zone:?}"
             );
         }
+    }
+
+    #[test]
+    fn every_address_and_every_zone_that_is_given_has_its_say() {
+        let whereabouts = Whereabouts {
+            zones: vec!["America/Denver".to_owned(), "HST".to_owned()],
+            addresses: vec![
+                located(Some("CA"), Some("95814")),
+                located(None, Some("06103")),
+                located(None, None),
+            ],
+            phone: "+19165550101".parse().unwrap(),
+        };
+        let found = candidate_zones(&whereabouts).unwrap();
+        let expected = ["America/Denver", "Pacific/Honolulu", "America/Los_Angeles", "America/New_York"];
+        assert_eq!(names(&found), expected);
+        assert_eq!(found.states.iter().map(State::as_str).collect::<Vec<_>>(), ["CA", "CT"]);
+
+        let lost = Whereabouts {
+            addresses: vec![located(Some("CA"), None), located(None, Some("00000"))],
+            ..whereabouts
+        };
+        assert_eq!(
+            candidate_zones(&lost),
+            Err(NotDialable::UnknownZone),
+            "one address is not made up for by another"
+        );
     }
 
     #[test]

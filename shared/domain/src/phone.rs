@@ -55,17 +55,20 @@ impl FromStr for PhoneNumber {
 
     /// Reads E.164, and the ways in which North American numbers are written: `(415) 555-0123`, `1-415-555-0123`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // Marks of the direction of writing come with what is copied from an address book.
-        let unseen = |sign: char| {
-            sign.is_whitespace() || matches!(sign, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}')
-        };
-        let text = text.trim_matches(unseen);
-        // How programs that take the number for an amount write it.
-        let whole = text.strip_suffix(".0").filter(|whole| whole.bytes().all(|byte| byte.is_ascii_digit()));
-        let text = whole.unwrap_or(text);
+        // Signs that nobody sees come with what is copied from an address book or a page.
+        let text: String = text.chars().filter(|sign| !is_invisible(*sign)).collect();
+        let text = text.trim();
         if text.contains(['e', 'E']) && text.parse::<f64>().is_ok() {
-            return Err(InvalidPhone::Rounded);
+            return exact(text).ok_or(InvalidPhone::Rounded)?.parse();
         }
+        // How programs that take the number for an amount write it.
+        let whole = text.split_once('.').filter(|(whole, rest)| {
+            let is_all = |text: &str, digits: std::ops::RangeInclusive<u8>| {
+                !text.is_empty() && text.bytes().all(|byte| digits.contains(&byte))
+            };
+            rest.len() < 3 && is_all(whole, b'0'..=b'9') && is_all(rest, b'0'..=b'0')
+        });
+        let text = whole.map_or(text, |(whole, _)| whole);
         let (international, national) = match text.strip_prefix('+') {
             Some(rest) => (true, rest),
             None => (false, text),
@@ -96,6 +99,25 @@ impl FromStr for PhoneNumber {
         }
         Ok(Self(format!("+{digits}")))
     }
+}
+
+/// Whether a sign takes no room: marks of direction and of joining, soft hyphens, the mark of byte order, controls.
+pub fn is_invisible(sign: char) -> bool {
+    matches!(
+        sign,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+    ) || (sign.is_control() && !sign.is_whitespace())
+}
+
+/// The digits of a number with an exponent, when all of them are there: `1.4155550101E+10`, and not `1.41556E+10`.
+fn exact(text: &str) -> Option<String> {
+    let (mantissa, exponent) = text.split_once(['e', 'E'])?;
+    let exponent: usize = exponent.strip_prefix('+').unwrap_or(exponent).parse().ok()?;
+    let (first, rest) = mantissa.split_once('.')?;
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    (first.len() == 1 && digits(first) && digits(rest) && rest.len() == exponent)
+        .then(|| format!("{first}{rest}"))
 }
 
 impl fmt::Display for PhoneNumber {
@@ -138,6 +160,10 @@ mod tests {
             "4155550123.0",
             "415\u{a0}555\u{2011}0123",
             "\u{202a}+1 (415) 555\u{2013}0123\u{202c}",
+            "+1\u{200b}415\u{ad}555\u{2060}0123\u{feff}",
+            "14155550123.00",
+            "1.4155550123E+10",
+            "4.155550123e9",
         ] {
             assert_eq!(text.parse::<PhoneNumber>().unwrap().as_str(), "+14155550123", "{text}");
         }
@@ -150,6 +176,9 @@ mod tests {
             ("()", InvalidPhone::Empty),
             ("call me", InvalidPhone::Character),
             ("1.41556E+10", InvalidPhone::Rounded),
+            ("1.4155550E+10", InvalidPhone::Rounded),
+            ("1.4155550123E+11", InvalidPhone::Rounded),
+            ("14155550123e0", InvalidPhone::Rounded),
             ("1415555010.0", InvalidPhone::NorthAmerican),
             ("555-0123", InvalidPhone::Length),
             ("+1415555012", InvalidPhone::Length),

@@ -46,7 +46,9 @@ pub(crate) enum AreaKind {
     UnitedStates,
     /// Lines and mobiles of Canada and the Caribbean.
     Abroad,
-    /// Toll-free, premium and personal numbers: of no place.
+    /// Toll-free numbers: of no place.
+    TollFree,
+    /// Premium, personal and other numbers: of no place.
     Placeless,
 }
 
@@ -111,6 +113,35 @@ const OLDER_NAMES: &[(&str, &str)] = &[
     ("Pacific/Samoa", "Pacific/Pago_Pago"),
 ];
 
+/// What people and other programs call the zones of the United States: abbreviations, the names of Windows, and those of
+/// Rails, all without case. A name that may mean two zones stands for both.
+const COMMON_NAMES: &[(&str, &[&str])] = &[
+    ("est, edt, et, est/edt, eastern, us eastern, new york", &["America/New_York"]),
+    ("eastern time, eastern standard time, eastern daylight time", &["America/New_York"]),
+    ("us eastern standard time, us eastern daylight time, indiana (east), indiana", &["America/New_York"]),
+    ("cst, cdt, ct, cst/cdt, central, us central, chicago", &["America/Chicago"]),
+    ("central time, central standard time, central daylight time", &["America/Chicago"]),
+    // Arizona keeps standard time in summer, and its people name it like their neighbours.
+    ("mst, mt, mst/mdt, mountain, us mountain", &["America/Denver", "America/Phoenix"]),
+    ("mountain time, mountain standard time", &["America/Denver", "America/Phoenix"]),
+    ("mdt, mountain daylight time, denver", &["America/Denver"]),
+    ("us mountain standard time, us mountain daylight time, arizona, phoenix", &["America/Phoenix"]),
+    ("pst, pdt, pt, pst/pdt, pacific, us pacific, los angeles", &["America/Los_Angeles"]),
+    ("pacific time, pacific standard time, pacific daylight time", &["America/Los_Angeles"]),
+    ("akst, akdt, akt, akst/akdt, alaska, anchorage", &["America/Anchorage"]),
+    ("alaska time, alaska standard time, alaska daylight time", &["America/Anchorage"]),
+    ("alaskan standard time, alaskan daylight time", &["America/Anchorage"]),
+    ("aleutian standard time, aleutian daylight time, hdt, aleutian islands", &["America/Adak"]),
+    ("hst, ht, hawaii, honolulu, hawaii time, hawaii standard time", &["Pacific/Honolulu"]),
+    ("hawaiian standard time, hawaii-aleutian standard time", &["Pacific/Honolulu"]),
+    ("ast, atlantic, atlantic time, atlantic standard time", &["America/Puerto_Rico"]),
+    ("sa western standard time, puerto rico", &["America/Puerto_Rico"]),
+    ("chst, guam, chamorro standard time", &["Pacific/Guam"]),
+    ("west pacific standard time", &["Pacific/Guam"]),
+    ("sst, american samoa, samoa standard time", &["Pacific/Pago_Pago"]),
+    ("utc-11", &["Pacific/Pago_Pago"]),
+];
+
 struct Territory {
     name: &'static str,
     zones: Vec<Zone>,
@@ -153,9 +184,8 @@ fn read_area(row: &'static str) -> Option<(&'static str, Area)> {
             Area { kind: AreaKind::UnitedStates, state: Some(state.parse().ok()?), zones: read_zones(zones)? }
         }
         ("geographic", _) => Area { kind: AreaKind::Abroad, state: None, zones: Vec::new() },
-        ("toll_free" | "premium" | "other", "") => {
-            Area { kind: AreaKind::Placeless, state: None, zones: Vec::new() }
-        }
+        ("toll_free", "") => Area { kind: AreaKind::TollFree, state: None, zones: Vec::new() },
+        ("premium" | "other", "") => Area { kind: AreaKind::Placeless, state: None, zones: Vec::new() },
         _ => return None,
     };
     Some((code, area))
@@ -232,6 +262,28 @@ impl Zone {
         zones.find(|zone| zone.as_str().eq_ignore_ascii_case(name)).cloned()
     }
 
+    /// The zones of the United States that a name stands for: one of the tables, an older one, or what people and other programs
+    /// call it (`EST`, `(GMT-05:00) Eastern Time (US & Canada)`). Empty when it is none of them.
+    pub fn named_in_united_states(name: &str) -> Vec<Self> {
+        if let Some(zone) = Self::of_united_states(name) {
+            return vec![zone];
+        }
+        let name = name.to_lowercase();
+        // Windows and Rails put the offset before the name: `(UTC-05:00) Eastern Time (US & Canada)`.
+        let name = match name.trim().strip_prefix('(').and_then(|rest| rest.split_once(')')) {
+            Some((offset, rest)) if offset.starts_with("utc") || offset.starts_with("gmt") => rest,
+            _ => &name,
+        };
+        let name = name.replace("(us & canada)", "").replace("(us and canada)", "").replace("(us)", "");
+        let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
+        let common = COMMON_NAMES.iter().find(|(names, _)| names.split(", ").any(|known| known == name));
+        common
+            .map_or(&[][..], |(_, zones)| zones)
+            .iter()
+            .filter_map(|zone| Self::of_united_states(zone))
+            .collect()
+    }
+
     /// A zone of a number's area code, the first of them where it spans several.
     pub fn of_phone(phone: &PhoneNumber) -> Option<Self> {
         Area::of_phone(phone)?.zones.first().cloned()
@@ -247,7 +299,7 @@ impl Place {
     /// The place of a phone number. Empty outside North America, and for toll-free, premium and personal numbers.
     pub fn of_phone(phone: &PhoneNumber) -> Self {
         let area = Area::of_phone(phone);
-        if area.is_some_and(|area| area.kind == AreaKind::Placeless) {
+        if area.is_some_and(|area| matches!(area.kind, AreaKind::Placeless | AreaKind::TollFree)) {
             return Self::default();
         }
         Self {
@@ -268,9 +320,9 @@ impl FromStr for State {
 
     /// Reads two letters, or the name, in upper or lower case.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let text = text.trim();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let named = |(letters, state): &(&&str, &Territory)| {
-            letters.eq_ignore_ascii_case(text) || state.name.eq_ignore_ascii_case(text)
+            letters.eq_ignore_ascii_case(&text) || state.name.eq_ignore_ascii_case(&text)
         };
         let known = STATES.iter().find(named);
         known
@@ -408,6 +460,43 @@ mod tests {
         }
         assert_eq!(AREAS["364"].zones.len(), 2, "western Kentucky is on central time");
         assert_eq!(AREAS["729"].zones.len(), 2, "Tennessee west of Chattanooga is on central time");
+    }
+
+    #[test]
+    fn a_zone_is_known_by_the_names_that_people_and_programs_give_it() {
+        let names = |name| {
+            let zones = Zone::named_in_united_states(name);
+            zones.iter().map(|zone| zone.as_str().to_owned()).collect::<Vec<_>>().join(" ")
+        };
+        for (name, expected) in [
+            ("America/New_York", "America/New_York"),
+            ("EST", "America/New_York"),
+            ("Eastern", "America/New_York"),
+            ("Eastern Time (US & Canada)", "America/New_York"),
+            ("(GMT-05:00) Eastern Time (US & Canada)", "America/New_York"),
+            ("(UTC-06:00) Central Time (US & Canada)", "America/Chicago"),
+            ("Central Standard Time", "America/Chicago"),
+            ("Mountain Time (US & Canada)", "America/Denver America/Phoenix"),
+            ("MST", "America/Denver America/Phoenix"),
+            ("US Mountain Standard Time", "America/Phoenix"),
+            ("(UTC-07:00) Arizona", "America/Phoenix"),
+            ("pacific  time", "America/Los_Angeles"),
+            ("Alaskan Standard Time", "America/Anchorage"),
+            ("Hawaii", "Pacific/Honolulu"),
+            ("SA Western Standard Time", "America/Puerto_Rico"),
+            ("UTC", ""),
+            ("GMT", ""),
+            ("(UTC) Coordinated Universal Time", ""),
+            ("Eastern European Time", ""),
+            ("IST", ""),
+            ("", ""),
+        ] {
+            assert_eq!(names(name), expected, "{name}");
+        }
+        for (names, zones) in COMMON_NAMES {
+            assert!(zones.iter().all(|zone| Zone::of_united_states(zone).is_some()), "{names}");
+            assert!(!names.chars().any(char::is_uppercase), "{names}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::place::{AreaCode, State};
+use crate::place::{AreaCode, AreaKind, State};
 use crate::time::Duration;
 use crate::whole_number::WholeNumber;
 use crate::{AssignmentId, CompanyId, LeadId, PhoneNumber, Timestamp};
@@ -218,6 +218,43 @@ pub struct History {
     pub taken: bool,
 }
 
+/// Why a number may not be shown to people who are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotCallerId {
+    /// A number of another country, Canada and the Caribbean included.
+    #[error("is a number of another country: only numbers of the United States are taken")]
+    Foreign,
+    /// An area code that the numbering plan has not given out.
+    #[error("has an area code that is not assigned")]
+    Unassigned,
+    /// A number for which the caller pays more.
+    #[error("is a premium or personal number, which may not be a caller id")]
+    Premium,
+    /// A toll-free number, which the company did not allow.
+    #[error("is toll-free: set allow_toll_free of the company to take such numbers")]
+    TollFree,
+}
+
+/// Whether calls may be made from a number: it must be a geographic one of the United States, or toll-free where that is allowed.
+///
+/// # Errors
+/// When it may not be shown to people who are called.
+pub fn may_be_caller_id(number: &PhoneNumber, allow_toll_free: bool) -> Result<(), NotCallerId> {
+    if number.area_code().is_none() {
+        return Err(NotCallerId::Foreign);
+    }
+    match crate::place::Area::of_phone(number).map(|area| area.kind) {
+        // 976 is the premium exchange of every area code.
+        Some(AreaKind::UnitedStates) if number.as_str().get(5..8) == Some("976") => Err(NotCallerId::Premium),
+        Some(AreaKind::UnitedStates) => Ok(()),
+        Some(AreaKind::TollFree) if allow_toll_free => Ok(()),
+        Some(AreaKind::TollFree) => Err(NotCallerId::TollFree),
+        Some(AreaKind::Abroad) => Err(NotCallerId::Foreign),
+        Some(AreaKind::Placeless) => Err(NotCallerId::Premium),
+        None => Err(NotCallerId::Unassigned),
+    }
+}
+
 impl NewNumber {
     /// A number of which nothing but itself is known.
     pub fn bare(number: PhoneNumber) -> Self {
@@ -237,6 +274,33 @@ impl NewNumber {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_geographic_numbers_of_the_united_states_may_be_caller_ids() {
+        let judged = |number: &str, toll_free| may_be_caller_id(&number.parse().unwrap(), toll_free);
+        for number in ["+14155550101", "+12125550101", "+18085550101", "+17875550101", "+16715550101"] {
+            assert_eq!(judged(number, false), Ok(()), "{number}");
+        }
+        for (number, reason) in [
+            ("+19005550101", NotCallerId::Premium),
+            ("+15005550101", NotCallerId::Premium),
+            ("+15335550101", NotCallerId::Premium),
+            ("+14159760101", NotCallerId::Premium),
+            ("+442079460101", NotCallerId::Foreign),
+            ("+14165550101", NotCallerId::Foreign),
+            ("+18765550101", NotCallerId::Foreign),
+            ("+12995550101", NotCallerId::Unassigned),
+        ] {
+            assert_eq!([judged(number, false), judged(number, true)], [Err(reason); 2], "{number}");
+        }
+        for number in ["+18005550101", "+18885550101", "+18335550101"] {
+            assert_eq!(
+                [judged(number, false), judged(number, true)],
+                [Err(NotCallerId::TollFree), Ok(())],
+                "{number}"
+            );
+        }
+    }
 
     #[test]
     fn a_hold_lasts_one_to_168_hours() {

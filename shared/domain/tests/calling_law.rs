@@ -1,7 +1,7 @@
 //! The law, row by row: what `rules/us.toml` says, written down a second time, and asked to the minute.
 
 use dialpool_domain::Timestamp;
-use dialpool_domain::law::{Whereabouts, Window, Zones, candidate_zones, window};
+use dialpool_domain::law::{Located, Whereabouts, Window, Zones, candidate_zones, window};
 use dialpool_domain::place::{State, Zone};
 use dialpool_domain::rules::Rules;
 use jiff::civil::{Date, date};
@@ -172,7 +172,7 @@ fn an_area_code_that_spans_zones_is_open_only_where_all_of_it_is() {
         ("+19285550100", "America/Phoenix", "America/Denver"),
     ] {
         let whereabouts =
-            Whereabouts { zone: None, state: None, zip: None, phone: phone.parse().expect("a number") };
+            Whereabouts { zones: Vec::new(), addresses: Vec::new(), phone: phone.parse().expect("a number") };
         let zones = candidate_zones(&whereabouts).expect("zones");
         let (west, east): (Zone, Zone) = (west.parse().expect("a zone"), east.parse().expect("a zone"));
         assert!(zones.zones.contains(&west) && zones.zones.contains(&east), "{phone}: {:?}", zones.zones);
@@ -193,9 +193,8 @@ fn an_area_code_that_spans_zones_is_open_only_where_all_of_it_is() {
 fn where_address_and_number_differ_both_states_have_their_say() {
     // A number of Kentucky (from ten on) and an address in Florida (until eight).
     let whereabouts = Whereabouts {
-        zone: None,
-        state: Some(state("FL")),
-        zip: Some("33101".to_owned()),
+        zones: Vec::new(),
+        addresses: vec![Located { state: Some(state("FL")), zip: Some("33101".to_owned()) }],
         phone: "+15025550100".parse().expect("a number"),
     };
     let zones = candidate_zones(&whereabouts).expect("zones");
@@ -203,5 +202,81 @@ fn where_address_and_number_differ_both_states_have_their_say() {
     let day = date(2026, 12, 2);
     for (hour, open) in [(9, false), (10, false), (11, true), (19, true), (20, false)] {
         assert_eq!(is_open(&zones, at(&louisville, day, hour, 0)), open, "{hour}:00, {:?}", zones.zones);
+    }
+}
+
+/// A zone that a file gives everybody is often that of whoever wrote it.
+#[test]
+fn an_explicit_zone_narrows_the_hours_and_never_widens_them() {
+    let day = date(2026, 12, 2);
+    let places = [
+        ("+14155550100", None),
+        ("+12125550100", Some("CA")),
+        ("+18505550100", Some("FL")),
+        ("+19285550100", Some("AZ")),
+        ("+18085550100", None),
+        ("+12705550100", Some("KY")),
+    ];
+    let given =
+        ["America/New_York", "EST", "America/Los_Angeles", "Central Standard Time", "Pacific/Guam", "MST"];
+    for (phone, of_state) in places {
+        let address = Located { state: of_state.map(state), zip: None };
+        let without = Whereabouts {
+            zones: Vec::new(),
+            addresses: vec![address],
+            phone: phone.parse().expect("a number"),
+        };
+        let known = candidate_zones(&without).expect("zones");
+        for name in given {
+            let with = Whereabouts { zones: vec![name.to_owned()], ..without.clone() };
+            let narrowed = candidate_zones(&with).expect("zones");
+            assert!(known.zones.iter().all(|zone| narrowed.zones.contains(zone)), "{phone} {name}");
+            assert_eq!(narrowed.states, known.states, "{phone} {name}");
+            let explicit = Zone::named_in_united_states(name);
+            for half in 0..24 * 2 {
+                let moment = at(&known.zones[0], day, half / 2, half % 2 * 30);
+                let alone = Zones { zones: explicit.clone(), ..known.clone() };
+                let both = is_open(&known, moment) && is_open(&alone, moment);
+                assert_eq!(is_open(&narrowed, moment), both, "{phone} {of_state:?} {name} at {moment}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_zone_given_for_everybody_does_not_move_california_to_half_past_six() {
+    let whereabouts = Whereabouts {
+        zones: vec!["America/New_York".to_owned()],
+        addresses: Vec::new(),
+        phone: "+14155550100".parse().expect("a number"),
+    };
+    let zones = candidate_zones(&whereabouts).expect("zones");
+    let los_angeles: Zone = "America/Los_Angeles".parse().expect("a zone");
+    let day = date(2026, 12, 2);
+    let asked = [(6, 30, false), (8, 59, false), (9, 0, true), (17, 59, true), (18, 0, false)];
+    for (hour, minute, open) in asked {
+        assert_eq!(is_open(&zones, at(&los_angeles, day, hour, minute)), open, "{hour}:{minute}");
+    }
+}
+
+/// An owner may live at the property or where the mail goes.
+#[test]
+fn the_address_of_the_property_and_that_of_the_mail_must_both_allow_a_call() {
+    let whereabouts = Whereabouts {
+        zones: Vec::new(),
+        addresses: vec![
+            Located { state: Some(state("CA")), zip: Some("95814".to_owned()) },
+            Located { state: Some(state("CT")), zip: Some("06103".to_owned()) },
+        ],
+        phone: "+19165550101".parse().expect("a number"),
+    };
+    let zones = candidate_zones(&whereabouts).expect("zones");
+    let hartford: Zone = "America/New_York".parse().expect("a zone");
+    let day = date(2026, 12, 2);
+    // California opens at nine of its clock, Connecticut closes at eight of its own.
+    for (hour, minute, open) in
+        [(9, 0, false), (11, 59, false), (12, 0, true), (19, 59, true), (20, 0, false)]
+    {
+        assert_eq!(is_open(&zones, at(&hartford, day, hour, minute)), open, "{hour}:{minute}");
     }
 }
