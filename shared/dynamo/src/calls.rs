@@ -145,12 +145,7 @@ impl Store {
             .limit(i32::try_from(limit).unwrap_or(i32::MAX));
         let page = query::page(rows).await?;
         let more = page.last_evaluated_key.is_some();
-        let keys: Vec<Item> = page
-            .items
-            .unwrap_or_default()
-            .into_iter()
-            .map(|mut row| ["pk", "sk"].into_iter().filter_map(|part| row.remove_entry(part)).collect())
-            .collect();
+        let keys = query::keys(page);
         let mut found = Vec::with_capacity(keys.len());
         for keys in keys.chunks(100) {
             found.extend(self.get_some(&self.tables.dialing, keys.to_vec(), projection).await?);

@@ -16,7 +16,7 @@ use tracing::{error, warn};
 use crate::dialing::ROUNDS;
 use crate::items::CampaignItem;
 use crate::transaction::{IntoAttribute, Transacted, Write};
-use crate::{Store, StoreError, items, keys};
+use crate::{Store, StoreError, items, keys, query};
 
 /// The answered calls of a campaign that ended on a day of UTC.
 #[derive(Deserialize)]
@@ -54,7 +54,7 @@ impl Store {
     /// When the store gives no answer.
     pub async fn dead_air(&self, now: Timestamp, campaign: &CampaignId) -> Result<DeadAir, StoreError> {
         let first = now - Duration::from_hours(24 * (DAYS - 1));
-        let mut pages = self
+        let days = self
             .client
             .query()
             .table_name(&self.tables.dialing)
@@ -62,13 +62,10 @@ impl Store {
             .key_condition_expression("pk = :campaign AND sk BETWEEN :first AND :last")
             .expression_attribute_values(":campaign", keys::campaign_partition(campaign).into_attribute())
             .expression_attribute_values(":first", keys::dead_air_day(first).into_attribute())
-            .expression_attribute_values(":last", keys::dead_air_day(now).into_attribute())
-            .into_paginator()
-            .items()
-            .send();
+            .expression_attribute_values(":last", keys::dead_air_day(now).into_attribute());
         let mut found = DeadAir::default();
-        while let Some(item) = pages.next().await {
-            let day: DayItem = items::read("dead air", item?)?;
+        for item in query::swept(days, usize::MAX).await? {
+            let day: DayItem = items::read("dead air", item)?;
             found.measured += day.n_measured;
             found.silent += day.n_silent;
         }

@@ -32,6 +32,12 @@ pub(crate) async fn page(query: QueryFluentBuilder) -> Result<QueryOutput, Store
     first_with_items(query).await
 }
 
+/// The keys in the table of the rows that an index has.
+pub(crate) fn keys(found: QueryOutput) -> Vec<Item> {
+    let key = |mut row: Item| ["pk", "sk"].into_iter().filter_map(|part| row.remove_entry(part)).collect();
+    found.items.unwrap_or_default().into_iter().map(key).collect()
+}
+
 /// Waits before something is read again that was not there.
 pub(crate) async fn pause() {
     tokio::time::sleep(READ_AGAIN_AFTER).await;

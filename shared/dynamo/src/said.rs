@@ -61,7 +61,7 @@ impl Heard {
                 Understood::At(at) if at <= ended_at + farthest => Some(at),
                 Understood::ThatCall => None,
                 Understood::At(_) | Understood::Unclear => {
-                    heard.unclear.push(task(call, kind, said, ended_at));
+                    heard.unclear.push(task(call, kind, ended_at).saying(said.as_str()));
                     None
                 }
             }
@@ -81,19 +81,19 @@ impl Heard {
     /// The appointment is understood, and there is no number to be kept for it: a person has to look.
     pub(crate) fn cannot_book(&mut self, call: &CallItem, report: &CallReport, ended_at: Timestamp) {
         if let Some(said) = &report.appointment {
-            self.unclear.push(task(call, TaskKind::AppointmentUnclear, said, ended_at));
+            self.unclear.push(task(call, TaskKind::AppointmentUnclear, ended_at).saying(said.as_str()));
         }
     }
 }
 
-fn task(call: &CallItem, kind: TaskKind, said: &SaidTime, now: Timestamp) -> Task {
+/// A task about a call.
+pub(crate) fn task(call: &CallItem, kind: TaskKind, now: Timestamp) -> Task {
     Task {
         lead: Some(call.lead_id.clone()),
         call_id: Some(call.call_id.clone()),
         campaign_id: Some(call.campaign_id.clone()),
         ..Task::new(&call.company, kind, call.call_id.as_str(), now)
     }
-    .saying(said.as_str())
 }
 
 impl Store {

@@ -26,9 +26,8 @@ use crate::items::{AssignmentItem, CallItem, ContactItem, HeardInbound, NumberIt
 use crate::numbers::{NumberKeys, NumberWrite};
 use crate::people::Company;
 use crate::pool::{Changed, Over};
-use crate::said::Heard;
+use crate::said::{Heard, task};
 use crate::suppression::{PhoneHasher, Suppressed};
-use crate::tasks::TaskAdded;
 use crate::transaction::{Transacted, Write};
 use crate::{Store, StoreError, items, keys};
 
@@ -217,18 +216,8 @@ impl Store {
         let report = around.call.report.clone().completed_by(settlement.report.clone());
         let ended_at = report.ended_at.unwrap_or(cause.at).min(cause.at).max(around.call.claimed_at);
         let consequences = consequences(&around, settlement, &report, cause.at);
-        if consequences.end_unknown {
-            // Before the contact is done for it: after a crash between the two the repetition finds the task there.
-            let call = &around.call;
-            let task = Task {
-                lead: Some(call.lead_id.clone()),
-                call_id: Some(call.call_id.clone()),
-                campaign_id: Some(call.campaign_id.clone()),
-                ..Task::new(&call.company, TaskKind::CallEndUnknown, call.call_id.as_str(), cause.at)
-            };
-            let _: TaskAdded = self.add_task(cause, &task).await?;
-        }
         let report = CallReport { outcome: Some(consequences.outcome), ended_at: Some(ended_at), ..report };
+        // Before what they are about is written: after a crash between the two the repetition finds the tasks there.
         Box::pin(self.add_tasks(cause, &consequences.unclear)).await?;
 
         let mut writes = self.over_writes(cause, &around, settlement, &report, &consequences)?;
@@ -774,6 +763,9 @@ fn consequences(
             (HoldAfter::KeepUntil(at + AFTER_APPOINTMENT), Some(at))
         }
     };
+    if end_unknown {
+        heard.unclear.push(task(&around.call, TaskKind::CallEndUnknown, now));
+    }
     Consequences {
         outcome,
         next,

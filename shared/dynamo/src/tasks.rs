@@ -10,8 +10,8 @@ use dialpool_domain::{CallId, CampaignId, CompanyId, LeadId, TaskId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::calls::Page;
-use crate::transaction::{IntoAttribute, Item, Transacted, Write};
-use crate::{Store, StoreError, items, keys};
+use crate::transaction::{IntoAttribute, Transacted, Write};
+use crate::{Store, StoreError, items, keys, query};
 
 /// A task: `TASK#<company>` / `<task>`.
 #[derive(Serialize, Deserialize)]
@@ -176,7 +176,7 @@ impl Store {
             key.insert("due_at".to_owned(), at.into_attribute());
             key
         });
-        let page = self
+        let open = self
             .client
             .query()
             .table_name(&self.tables.dialing)
@@ -185,16 +185,10 @@ impl Store {
             .key_condition_expression("pk = :tasks")
             .expression_attribute_values(":tasks", keys::tasks_partition(company).into_attribute())
             .set_exclusive_start_key(from)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await?;
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        let page = query::page(open).await?;
         let more = page.last_evaluated_key.is_some();
-        let keys: Vec<Item> = page
-            .items
-            .unwrap_or_default()
-            .into_iter()
-            .map(|mut row| ["pk", "sk"].into_iter().filter_map(|part| row.remove_entry(part)).collect())
-            .collect();
+        let keys = query::keys(page);
         let found = self.get_some(&self.tables.dialing, keys, None).await?;
         let tasks = found.into_iter().map(|item| items::read::<TaskItem>("task", item).map(Task::from));
         let mut tasks = tasks.collect::<Result<Vec<_>, _>>()?;
